@@ -1,0 +1,63 @@
+# BFL-MEC. `make run` and `make test` need Python 3.11 or newer, and npm; everything else they install by themselves.
+
+PYTHON ?= python3
+BIN    := .venv/bin
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format contracts brownie coverage benchmarks clean
+
+help:
+	@echo "make run         the default experiment: MNIST through the real ledger (ARGS='--set clients=20' changes it)"
+	@echo "make test        everything the tests need, installed and run (ARGS='-k ledger' chooses)"
+	@echo "make check       formatter, linter and type checker"
+	@echo "make contracts   recompile the contracts into the package"
+	@echo "make brownie     Brownie in an environment of its own, then its deployment script"
+	@echo "make benchmarks  what is measured, not asserted"
+	@echo "make clean       remove environments and caches"
+
+run: .venv/.run
+	$(BIN)/bflmec run $(ARGS)
+
+test: .venv/.test node_modules/.installed .venv-brownie/.installed
+	-$(BIN)/python -c "from bflmec.learning.datasets import load_dataset; load_dataset('mnist')"
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --cov --cov-report=term $(ARGS)
+
+check: .venv/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python scripts/write_reference.py --check
+
+format: .venv/.test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+contracts: .venv/.test node_modules/.installed
+	$(BIN)/python -m bflmec.ledger.compile
+
+brownie: .venv-brownie/.installed
+	.venv-brownie/bin/brownie run deploy
+
+benchmarks: .venv/.test
+	@for file in benchmarks/*.py; do echo "== $$file"; OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python $$file; done
+
+.venv/.run: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+.venv/.test: pyproject.toml | .venv/.run
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@ .venv/.run
+
+node_modules/.installed: package-lock.json
+	npm ci --no-audit --no-fund
+	@touch $@
+
+.venv-brownie/.installed: pyproject.toml scripts/brownie-env node_modules/.installed
+	PYTHON=$(PYTHON) scripts/brownie-env
+	@touch $@
+
+clean:
+	rm -rf .venv .venv-brownie node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

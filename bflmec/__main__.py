@@ -1,0 +1,5 @@
+"""`python -m bflmec`"""
+
+from bflmec.cli import main
+
+main()

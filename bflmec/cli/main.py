@@ -1,0 +1,71 @@
+"""The `bflmec` command: its subcommands, and how errors end the process."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from bflmec import __version__
+from bflmec.cli.chain import chain
+from bflmec.cli.config import config
+from bflmec.cli.inspect import inspect
+from bflmec.cli.keys import keys
+from bflmec.cli.run import run
+from bflmec.cli.verify import verify
+from bflmec.errors import BFLMECError, StorageError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="bflmec",
+    help="Post-quantum secure, asynchronous, blockchain-based federated learning for mobile edge computing.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command()(run)
+app.command()(inspect)
+app.command()(verify)
+app.command()(config)
+app.add_typer(keys, name="keys")
+app.add_typer(chain, name="chain")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bflmec {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens inside, to stderr.")] = False,
+) -> None:
+    """Options of all commands."""
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
+    for noisy in ("matplotlib", "web3", "eth", "urllib3", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def main() -> NoReturn:
+    """Entry point. Errors of BFL-MEC end with their own exit code and one line on stderr."""
+    try:
+        app(standalone_mode=True)
+    except BFLMECError as error:
+        print(f"bflmec: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        print(f"bflmec: can't write the output: {error.strerror}; free some space and try again", file=sys.stderr)
+        sys.exit(StorageError.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    sys.exit(0)

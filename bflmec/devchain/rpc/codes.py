@@ -1,0 +1,13 @@
+"""Error codes of JSON-RPC 2.0, of EIP-1474, and the one that Ethereum nodes use for a revert."""
+
+from __future__ import annotations
+
+PARSE_ERROR = -32700
+INVALID_REQUEST = -32600
+METHOD_NOT_FOUND = -32601
+INVALID_PARAMS = -32602
+INTERNAL_ERROR = -32603
+SERVER_ERROR = -32000
+METHOD_NOT_SUPPORTED = -32004
+LIMIT_EXCEEDED = -32005
+EXECUTION_REVERTED = 3

@@ -1,0 +1,156 @@
+"""Every error that BFL-MEC raises on purpose.
+
+Each class is also the builtin that a Python user would catch, and carries the exit code with which the command line
+ends when the error reaches it. The codes are listed in docs/reference/errors.md.
+"""
+
+from __future__ import annotations
+
+
+class BFLMECError(Exception):
+    """Root of the hierarchy. The message says what was wrong and what to do next."""
+
+    exit_code = 1
+
+
+class ConfigError(BFLMECError, ValueError):
+    """A configuration key is unknown, has the wrong type or an impossible value."""
+
+    exit_code = 10
+
+
+class DataError(BFLMECError, OSError):
+    """A data set is missing, corrupted or could not be fetched."""
+
+    exit_code = 11
+
+
+class MissingExtraError(BFLMECError, ImportError):
+    """A feature needs an optional package that is not installed."""
+
+    exit_code = 12
+
+
+class MessageError(BFLMECError, ValueError):
+    """Bytes from outside are not the canonical form of a message."""
+
+    exit_code = 20
+
+
+class BlobError(BFLMECError, ValueError):
+    """A gradient blob does not decode to the finite tensors of the model."""
+
+    exit_code = 21
+
+
+class GradientRejectedError(BFLMECError, ValueError):
+    """A local gradient is well formed but not acceptable: wrong network, client, anchor, sequence or signature."""
+
+    exit_code = 22
+
+
+class BlockRejectedError(BFLMECError, ValueError):
+    """A proposed block is not what recomputation gives, or its seal or certificate fails."""
+
+    exit_code = 23
+
+
+class MissingGradientsError(BlockRejectedError):
+    """A block records local gradients that this edge node does not hold; fetch `digests` and try again."""
+
+    exit_code = 26
+
+    def __init__(self, digests: list[bytes]) -> None:
+        super().__init__(f"the cache pool lacks {len(digests)} local gradients of the block; fetch them from peers")
+        self.digests = digests
+
+
+class RulesMismatchError(BFLMECError, ValueError):
+    """An edge node's rules are not the ones that the ledger committed to."""
+
+    exit_code = 24
+
+
+class RecomputationError(BFLMECError, ArithmeticError):
+    """This process can't compute a global update bit for bit as the other edge nodes do."""
+
+    exit_code = 25
+
+
+class SignatureError(BFLMECError, ValueError):
+    """A signature scheme is unknown, or a key or signature does not fit it."""
+
+    exit_code = 30
+
+
+class KeystoreError(BFLMECError, ValueError):
+    """A keystore file is damaged, has unsafe permissions or does not open with the secret given."""
+
+    exit_code = 31
+
+
+class StorageError(BFLMECError, OSError):
+    """A block is missing from storage, does not match its content id, or can't be written."""
+
+    exit_code = 40
+
+
+class ChainError(BFLMECError, RuntimeError):
+    """The embedded chain refuses a block, a transaction or its own file."""
+
+    exit_code = 50
+
+
+class CallRevertedError(ChainError):
+    """A call or an estimate ended in an error of the contract; `data` is what it returned, such as a custom error."""
+
+    exit_code = 53
+
+    def __init__(self, message: str, data: bytes = b"") -> None:
+        super().__init__(message)
+        self.data = data
+
+
+class RpcError(ChainError):
+    """A JSON-RPC request is refused; `code` is the JSON-RPC error code."""
+
+    exit_code = 54
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class LedgerError(BFLMECError, RuntimeError):
+    """The ledger refused a call, or what it holds contradicts what was expected."""
+
+    exit_code = 51
+
+
+class LedgerRevertedError(LedgerError):
+    """A contract refused a call with one of its custom errors: `name` and `arguments` are the error's own."""
+
+    exit_code = 55
+
+    def __init__(self, message: str, name: str = "", arguments: tuple[object, ...] = ()) -> None:
+        super().__init__(message)
+        self.name = name
+        self.arguments = arguments
+
+
+class ArtifactError(BFLMECError, ValueError):
+    """A compiled contract artifact is missing, damaged or older than its source."""
+
+    exit_code = 52
+
+
+class RunDirectoryError(BFLMECError, OSError):
+    """A run directory is missing, incomplete or already in use."""
+
+    exit_code = 60
+
+
+class VerificationError(BFLMECError, ValueError):
+    """An audit found something that does not hold."""
+
+    exit_code = 61

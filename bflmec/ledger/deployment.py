@@ -1,0 +1,203 @@
+"""Deploying the contracts, and the record of a deployment: what everybody needs to find a ledger again."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from eth_account.signers.local import LocalAccount
+from eth_utils.address import is_checksum_address, to_checksum_address
+from web3 import Web3
+
+from bflmec.errors import LedgerError, StorageError
+from bflmec.ledger.artifacts import LEDGER_CONTRACTS, load
+from bflmec.ledger.interface import interface
+from bflmec.ledger.sender import MAX_GAS, Sender
+from bflmec.storage.cid import Cid
+
+_FORMAT = 1
+_MAX_RECORD = 1 << 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeploymentParameters:
+    """What the constructors fix. Rewards are in the token's smallest unit, digests 32 bytes.
+
+    `archive` keeps transactions and rewards readable by contracts; `open_registration` lets every account register as a
+    client instead of only those that were allowed (development).
+    """
+
+    difficulty: int
+    aggregation_threshold: int
+    max_transactions: int
+    base_reward: int
+    miner_reward: int
+    rules_digest: bytes
+    genesis: Cid
+    archive: bool = False
+    open_registration: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """Where the contracts are. Addresses are 20 bytes; `block` is the host chain's block that holds the first of them.
+
+    `abi_digest` is the SHA-256 of the contracts' interfaces, so that a client of another version is noticed.
+    """
+
+    chain_id: int
+    block: int
+    participants: bytes
+    certificates: bytes
+    ledger: bytes
+    token: bytes
+    abi_digest: bytes
+    parameters: DeploymentParameters
+
+    def save(self, path: Path) -> None:
+        """Write the record as JSON, whole or not at all."""
+        temporary = path.with_name(path.name + ".new")
+        try:
+            temporary.write_text(self.to_json(), "utf-8")
+            os.replace(temporary, path)
+        except OSError as error:
+            raise LedgerError(f"the deployment record {path} can't be written: {error}") from error
+
+    @classmethod
+    def load(cls, path: Path) -> Deployment:
+        """Raises LedgerError if the record is missing or is not exactly what `save` writes."""
+        try:
+            with path.open("rb") as file:
+                content = file.read(_MAX_RECORD + 1)
+            if len(content) > _MAX_RECORD:
+                raise LedgerError(f"{path} is too large for a deployment record")
+            return cls.from_json(content.decode("utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise LedgerError(f"the deployment record {path} can't be read: {error}") from error
+
+    def to_json(self) -> str:
+        parameters = asdict(self.parameters) | {"genesis": str(self.parameters.genesis)}
+        record = {"format": _FORMAT} | _texts(asdict(self) | {"parameters": _texts(parameters)})
+        return json.dumps(record, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Deployment:
+        """Inverse of `to_json`. Raises LedgerError on anything else."""
+        try:
+            data = json.loads(text)
+            if data.pop("format") != _FORMAT:
+                raise LedgerError("the deployment record has another format; read it with the version that wrote it")
+            parameters = DeploymentParameters(**_parsed(DeploymentParameters, data.pop("parameters")))
+            return cls(parameters=parameters, **_parsed(Deployment, data))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, StorageError) as error:
+            raise LedgerError(f"the deployment record is damaged: {error}") from error
+
+
+def deploy(w3: Web3, account: LocalAccount, parameters: DeploymentParameters) -> Deployment:
+    """Deploy Participants (owned by `account`), ECDSACertificates, BFLLedger and RewardToken.
+
+    Raises LedgerRevertedError that names an impossible parameter, LedgerError when the chain refuses.
+    """
+    sender = Sender(w3, account)
+    participants, block = _create(sender, "Participants", sender.address, parameters.open_registration)
+    certificates, _ = _create(sender, "ECDSACertificates")
+    ledger, _ = _create(
+        sender,
+        "BFLLedger",
+        (
+            participants,
+            certificates,
+            parameters.difficulty,
+            parameters.aggregation_threshold,
+            parameters.max_transactions,
+            parameters.base_reward,
+            parameters.miner_reward,
+            parameters.rules_digest,
+            parameters.archive,
+            parameters.genesis.digest,
+            parameters.genesis.codec,
+        ),
+    )
+    token, _ = _create(sender, "RewardToken", ledger)
+    return Deployment(
+        chain_id=sender.chain_id,
+        block=block,
+        participants=participants,
+        certificates=certificates,
+        ledger=ledger,
+        token=token,
+        abi_digest=abi_digest(),
+        parameters=parameters,
+    )
+
+
+def check(w3: Web3, deployment: Deployment) -> None:
+    """Raises LedgerError unless the contracts are on this chain and have the interfaces of this version."""
+    if deployment.abi_digest != abi_digest():
+        raise LedgerError("the contracts were deployed by a version with other interfaces; use that version")
+    sender = Sender(w3, None)
+    if sender.chain_id != deployment.chain_id:
+        raise LedgerError(
+            f"the ledger is on chain {deployment.chain_id}, this is chain {sender.chain_id}; check the URL"
+        )
+    for name in ("participants", "certificates", "ledger", "token"):
+        address = to_checksum_address(getattr(deployment, name))
+        if not w3.eth.get_code(address):
+            raise LedgerError(f"there is no contract at {address}, where the {name} should be; check the URL")
+
+
+@cache
+def abi_digest() -> bytes:
+    """SHA-256 over the interfaces of the ledger's contracts."""
+    abis = {name: load(name).abi for name in LEDGER_CONTRACTS}
+    return sha256(json.dumps(abis, sort_keys=True, separators=(",", ":")).encode()).digest()
+
+
+def _create(sender: Sender, contract: str, *arguments: object) -> tuple[bytes, int]:
+    data = load(contract).bytecode + interface(contract).encode_constructor(*arguments)
+    receipt = sender.send(None, data, min(sender.estimate(None, data), MAX_GAS))
+    return bytes.fromhex(receipt["contractAddress"][2:]), int(receipt["blockNumber"])
+
+
+_ADDRESSES = ("participants", "certificates", "ledger", "token")
+
+
+def _texts(values: dict[str, Any]) -> dict[str, Any]:
+    """Addresses checksummed, other bytes in hex, and integers as they are: rewards exceed what some parsers hold."""
+    return {name: _text(name, value) for name, value in values.items()}
+
+
+def _text(name: str, value: Any) -> Any:
+    if name in _ADDRESSES:
+        return to_checksum_address(value)
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    return value
+
+
+def _parsed(record: type, data: Any) -> dict[str, Any]:
+    """The fields of `record` out of their texts. Raises ValueError on a missing, foreign or ill-typed one."""
+    wanted = {field.name: str(field.type) for field in fields(record) if field.name != "parameters"}
+    if not isinstance(data, dict) or data.keys() != wanted.keys():
+        raise ValueError(f"a {record.__name__} has exactly the fields {', '.join(wanted)}")
+    return {name: _value(name, kind, data[name]) for name, kind in wanted.items()}
+
+
+def _value(name: str, kind: str, text: Any) -> Any:
+    if kind == "bool" and isinstance(text, bool):
+        return text
+    if kind == "int" and isinstance(text, int) and not isinstance(text, bool) and text >= 0:
+        return text
+    if kind == "Cid" and isinstance(text, str):
+        return Cid.parse(text)
+    if kind == "bytes" and isinstance(text, str) and text.startswith("0x"):
+        if name not in _ADDRESSES and len(text) == 66:
+            return bytes.fromhex(text[2:])
+        if name in _ADDRESSES and is_checksum_address(text):
+            return bytes.fromhex(text[2:])
+    raise ValueError(f"{name} is not a value of its kind")

@@ -1,0 +1,1 @@
+"""The algorithms of the paper as pure state machines: no I/O, no clock, no threads."""

@@ -1,0 +1,1 @@
+"""Run directories: making them, reading them, drawing them, auditing them."""

@@ -1,0 +1,1 @@
+"""A virtual-time world that drives the protocol's own objects."""

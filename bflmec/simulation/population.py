@@ -1,0 +1,61 @@
+"""Who learns what: data set, shares of the clients, model, and the trainer that runs their local updates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bflmec.configuration.sections import Config
+from bflmec.learning.datasets import Dataset
+from bflmec.learning.evaluation import HeldOut, accuracy, client_accuracies
+from bflmec.learning.local_update import LocalUpdateRules
+from bflmec.learning.models import Model, create_model
+from bflmec.learning.partition import create_partition, hold_out
+from bflmec.simulation.training import Trainer
+
+_PARTITION, _HOLDOUT, _INIT = range(3)
+
+
+@dataclass(frozen=True)
+class Population:
+    """The learning side of a run; `initial` (P,) float32 is the genesis global gradient."""
+
+    dataset: Dataset
+    model: Model
+    initial: NDArray[np.float32]
+    trainer: Trainer
+    held_out: HeldOut
+
+    def global_accuracy(self, weights: NDArray[np.float32]) -> float:
+        """Accuracy on the data set's test samples."""
+        return accuracy(self.model, weights, self.dataset.test_x, self.dataset.test_y)
+
+    def mean_client_accuracy(self, held: list[NDArray[np.float32] | None]) -> float:
+        """The paper's sum of acc_i / n: each client on its held-out samples, with the weights that it holds."""
+        weights = [self.initial if own is None else own for own in held]
+        return float(client_accuracies(self.model, weights, self.held_out).mean())
+
+
+def _rng(config: Config, purpose: int) -> np.random.Generator:
+    return np.random.default_rng([config.experiment.seed, 0xDA7A, purpose])
+
+
+def create_population(config: Config, dataset: Dataset) -> Population:
+    """Divides the data set among the clients. Raises ConfigError or DataError if it can't be done."""
+    data, learning = config.data, config.learning
+    options: dict[str, dict[str, object]] = {"dirichlet": {"alpha": data.alpha}, "shard": {"k": data.shards}}
+    partition = create_partition(data.partition, options.get(data.partition))
+    parts = partition(_rng(config, _PARTITION), dataset.train_y, config.experiment.clients, data.samples_per_client)
+    rng = _rng(config, _HOLDOUT)
+    divided = [hold_out(rng, part, data.holdout) for part in parts]
+    model = create_model(learning.model, dataset.train_x.shape[1], dataset.classes)
+    rules = LocalUpdateRules(learning.learning_rate, learning.epochs, learning.batch_size, learning.proximal)
+    return Population(
+        dataset=dataset,
+        model=model,
+        initial=model.init(_rng(config, _INIT)),
+        trainer=Trainer(model, dataset, [part.train for part in divided], rules, config.experiment.seed),
+        held_out=HeldOut.of(dataset.train_x, dataset.train_y, [part.held_out for part in divided]),
+    )

@@ -1,0 +1,77 @@
+"""The same contracts and client on another Ethereum node, over HTTP, with and without a base fee."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from ledger_tools import CLIENT, FIRST, OWNER, PARAMETERS, SECOND, World, address, digest
+from web3 import Web3
+
+from bflmec.errors import LedgerError, LedgerRevertedError
+from bflmec.ledger.certificates import ECDSACertifier
+from bflmec.ledger.client import LedgerClient
+from bflmec.ledger.deployment import deploy
+
+ANVIL = Path(__file__).parents[2] / "node_modules" / ".bin" / "anvil"
+
+
+@pytest.fixture(scope="module", params=["shanghai", "berlin"])
+def anvil(request: pytest.FixtureRequest) -> Iterator[Web3]:
+    if not ANVIL.exists():
+        pytest.skip("needs `npm ci`")
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(ANVIL), "--port", str(port), "--hardfork", request.param, "--silent"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        w3 = Web3(Web3.HTTPProvider(f"http://127.0.0.1:{port}"))
+        for _ in range(200):
+            if w3.is_connected():
+                break
+            time.sleep(0.05)
+        for account in (OWNER, FIRST, SECOND, CLIENT):
+            w3.provider.make_request("anvil_setBalance", [account.address, hex(10**24)])  # type: ignore[arg-type]
+        yield w3
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.mark.toolchain
+def test_a_ledger_lives_on_another_node(anvil: Web3) -> None:
+    deployment = deploy(anvil, OWNER, PARAMETERS)
+    owner = LedgerClient(anvil, deployment, OWNER)
+    for account in (FIRST, SECOND):
+        owner.participants.admit_edge_node(address(account), digest("a"), digest("b"), "https://edge")
+    owner.participants.allow_clients([address(CLIENT)])
+    client = LedgerClient(anvil, deployment, CLIENT)
+    client.participants.register_client(digest("key"))
+    assert client.participants.client_key_digest(address(CLIENT)) == digest("key")
+
+    certifiers = [ECDSACertifier(bytes(account.key)) for account in (FIRST, SECOND)]
+    world = World(None, anvil, deployment, LedgerClient(anvil, deployment, FIRST), certifiers)  # type: ignore[arg-type]
+    blocks = world.grow(1, 2, 3)
+    assert [one.block for one in client.blocks(1, 9)] == blocks
+    assert client.certificate(client.block(3)) == world.certificate(blocks[2])
+    assert client.latest_anchor().number == 3
+    account = blocks[1].rewards[0].account
+    assert client.token.claim(world.balances, account) == world.balances[account]
+
+    with pytest.raises(LedgerRevertedError) as caught:
+        world.client.append(blocks[0], world.certificate(blocks[0]))
+    assert (caught.value.name, caught.value.arguments) == ("LedgerNumberMismatch", (4, 1))
+    with pytest.raises(LedgerRevertedError, match="OwnableUnauthorizedAccount"):
+        client.participants.retire_edge_node(1)
+
+
+@pytest.mark.toolchain
+def test_a_node_that_stopped_is_a_ledger_error() -> None:
+    with pytest.raises(LedgerError, match="can't be reached"):
+        deploy(Web3(Web3.HTTPProvider("http://127.0.0.1:9")), OWNER, PARAMETERS)
