@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from hashlib import sha256
 
 from bflmec.configuration import load
+from bflmec.consortium.rules import rules_of, threshold_of
 from bflmec.learning.blob import encode_blob
 from bflmec.learning.datasets import load_dataset
 from bflmec.protocol.client import ClientIdentity
 from bflmec.protocol.edge_node import EdgeNodeIdentity
 from bflmec.protocol.ledger_state import LedgerParameters
-from bflmec.simulation.assembly import Consortium, RegistrySnapshot, assemble, rules_of, threshold_of
+from bflmec.simulation.assembly import Consortium, RegistrySnapshot, assemble
 from bflmec.simulation.population import create_population
 from bflmec.storage import MemoryStore
 from bflmec.storage.unixfs import cid_of

@@ -17,14 +17,13 @@ from typing import Any
 from brownie import BFLLedger, ECDSACertificates, Participants, RewardToken, accounts, network, web3
 
 from bflmec.configuration import load
+from bflmec.consortium.commitments import deployment_parameters
+from bflmec.consortium.genesis import genesis_of
 from bflmec.crypto.keystore import ACCOUNT_SCHEME, read_key, read_password
 from bflmec.errors import ArtifactError, ConfigError, KeystoreError
-from bflmec.learning.datasets import load_dataset
 from bflmec.ledger import artifacts
 from bflmec.ledger.compile import source_hash
 from bflmec.ledger.deployment import Deployment, DeploymentParameters, abi_digest
-from bflmec.simulation.commitments import deployment_parameters
-from bflmec.simulation.population import create_population
 
 
 def main(config_file: str = "") -> None:
@@ -47,8 +46,7 @@ def require_current_artifacts() -> None:
 
 def parameters(config_file: Path | None) -> DeploymentParameters:
     config = load(config_file)
-    folder = Path(config.data.directory) if config.data.directory else None
-    return deployment_parameters(config, create_population(config, load_dataset(config.data.dataset, folder)))
+    return deployment_parameters(config, genesis_of(config))
 
 
 def owner_account() -> Any:

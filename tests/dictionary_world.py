@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from bflmec.configuration.sections import Config
+from bflmec.consortium.rules import rules_of, threshold_of
 from bflmec.crypto.keys import Role, derived_identity, key_digest
 from bflmec.crypto.schemes import signature_scheme
 from bflmec.learning.blob import encode_blob
@@ -16,7 +17,7 @@ from bflmec.protocol.client import ClientIdentity
 from bflmec.protocol.edge_node import EdgeNodeIdentity
 from bflmec.protocol.ledger_state import LedgerParameters
 from bflmec.protocol.ports import Blobs
-from bflmec.simulation.assembly import Consortium, rules_of, threshold_of
+from bflmec.simulation.assembly import Consortium
 from bflmec.simulation.population import Population
 from bflmec.storage import MemoryStore
 from bflmec.storage.unixfs import cid_of

@@ -12,6 +12,7 @@ import bflmec
 
 ROOT = Path(bflmec.__file__).parent
 BASE = {"errors", "files", "registry"}
+SHARED = BASE | {"crypto", "storage", "learning", "protocol"}
 ALLOWED = {
     "errors": set(),
     "files": set(),
@@ -23,8 +24,9 @@ ALLOWED = {
     "protocol": BASE | {"crypto", "storage", "learning"},
     "ledger": BASE | {"crypto", "storage", "protocol"},
     "configuration": BASE | {"learning"},
-    "simulation": BASE | {"crypto", "storage", "learning", "protocol", "ledger", "devchain", "configuration"},
-    "runs": BASE | {"crypto", "storage", "learning", "protocol", "ledger", "devchain", "configuration", "simulation"},
+    "consortium": SHARED | {"ledger", "configuration"},
+    "simulation": SHARED | {"ledger", "devchain", "configuration", "consortium"},
+    "runs": SHARED | {"ledger", "devchain", "configuration", "consortium", "simulation"},
 }
 
 

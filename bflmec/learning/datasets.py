@@ -89,6 +89,17 @@ def load_dataset(name: str, folder: Path | None = None, report: Report = to_stde
     return datasets.get(name)(DataFolders.default(folder), report)
 
 
+_SHAPES: dict[str, tuple[int, int]] = {"digits": (8 * 8, 10), "mnist": (28 * 28, 10)}
+
+
+def dataset_shape(name: str, folder: Path | None = None, report: Report = to_stderr) -> tuple[int, int]:
+    """Features F and classes K of a data set; one that is a plug-in is loaded for it. Raises like `load_dataset`."""
+    if name in _SHAPES:
+        return _SHAPES[name]
+    dataset = load_dataset(name, folder, report)
+    return dataset.features, dataset.classes
+
+
 @datasets.register("digits")
 def load_digits(folders: DataFolders, report: Report) -> Dataset:
     """scikit-learn's handwritten digits, 8 x 8, which come with the package: every fifth sample is for testing."""

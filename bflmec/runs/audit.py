@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bflmec.configuration.sections import Config
+from bflmec.consortium.rules import rules_of
+from bflmec.consortium.signatures import verifier_of
 from bflmec.crypto.schemes import signature_scheme
 from bflmec.errors import BFLMECError, VerificationError
 from bflmec.learning.blob import blob_size, decode_blob
@@ -24,8 +26,6 @@ from bflmec.protocol.messages import MAX_BODY, Body, GradientHeader, decode, tra
 from bflmec.protocol.verification import GradientVerifier
 from bflmec.runs.directory import RunDirectory
 from bflmec.runs.ledger_access import OpenLedger, open_ledger
-from bflmec.simulation.assembly import rules_of
-from bflmec.simulation.chain_consortium import verifier_of
 from bflmec.storage import RAW, Cid
 
 NOT_PUBLIC = (

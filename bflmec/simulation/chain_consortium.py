@@ -11,6 +11,8 @@ from pathlib import Path
 from web3 import Web3
 
 from bflmec.configuration.sections import Config
+from bflmec.consortium.commitments import deployment_parameters
+from bflmec.consortium.signatures import verifier_of
 from bflmec.crypto.encapsulation import encapsulation_public_key
 from bflmec.crypto.keys import Identity, Role, derived_identity, derived_seed, key_digest
 from bflmec.crypto.schemes import SignatureScheme, signature_scheme
@@ -28,9 +30,8 @@ from bflmec.ledger.sender import Sender
 from bflmec.protocol.blocks import SealedBlock
 from bflmec.protocol.client import ClientIdentity
 from bflmec.protocol.edge_node import EdgeNodeIdentity
-from bflmec.protocol.ports import Anchor, Verifier
+from bflmec.protocol.ports import Anchor
 from bflmec.simulation.assembly import Consortium, RegistrySnapshot
-from bflmec.simulation.commitments import deployment_parameters
 from bflmec.simulation.population import Population
 from bflmec.simulation.replay import Recording, RememberingSigner
 from bflmec.storage import BlobStore
@@ -104,7 +105,7 @@ def open_consortium(config: Config, population: Population, files: ChainFiles) -
     Raises ChainError, LedgerError, StorageError or RulesMismatchError if the files belong to something else.
     """
     cast = _Cast(config)
-    parameters = deployment_parameters(config, population)
+    parameters = deployment_parameters(config, population.genesis)
     clock = VirtualClock()
     genesis = Genesis(
         timestamp=GENESIS_TIME,
@@ -168,15 +169,6 @@ class _Cast:
         gateway = recording.gateway(ChainGateway(ledger))
         registry = RegistrySnapshot(digests, nodes)
         return Consortium(parameters, registry, blobs, verifier_of(self.scheme), edge_nodes, clients, gateway)
-
-
-def verifier_of(own: SignatureScheme) -> Verifier:
-    """Checks signatures of that one scheme; those of any other do not hold."""
-
-    def verify(scheme: str, public_key: bytes, message: bytes, signature: bytes, context: bytes) -> bool:
-        return scheme == own.name and own.verify(public_key, message, signature, context)
-
-    return verify
 
 
 def _chain(files: ChainFiles, genesis: Genesis, clock: VirtualClock) -> DevChain:

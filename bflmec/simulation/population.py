@@ -8,25 +8,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bflmec.configuration.sections import Config
+from bflmec.consortium.genesis import Genesis, create_genesis
 from bflmec.learning.datasets import Dataset
 from bflmec.learning.evaluation import HeldOut, accuracy, client_accuracies
 from bflmec.learning.local_update import LocalUpdateRules
-from bflmec.learning.models import Model, create_model
+from bflmec.learning.models import Model
 from bflmec.learning.partition import create_partition, hold_out
 from bflmec.simulation.training import Trainer
 
-_PARTITION, _HOLDOUT, _INIT = range(3)
+_PARTITION, _HOLDOUT = range(2)
 
 
 @dataclass(frozen=True)
 class Population:
-    """The learning side of a run; `initial` (P,) float32 is the genesis global gradient."""
+    """The learning side of a run; `initial` is the genesis global gradient, (P,) float32."""
 
     dataset: Dataset
-    model: Model
-    initial: NDArray[np.float32]
+    genesis: Genesis
     trainer: Trainer
     held_out: HeldOut
+
+    @property
+    def model(self) -> Model:
+        return self.genesis.model
+
+    @property
+    def initial(self) -> NDArray[np.float32]:
+        return self.genesis.initial
 
     def global_accuracy(self, weights: NDArray[np.float32]) -> float:
         """Accuracy on the data set's test samples."""
@@ -50,12 +58,11 @@ def create_population(config: Config, dataset: Dataset) -> Population:
     parts = partition(_rng(config, _PARTITION), dataset.train_y, config.experiment.clients, data.samples_per_client)
     rng = _rng(config, _HOLDOUT)
     divided = [hold_out(rng, part, data.holdout) for part in parts]
-    model = create_model(learning.model, dataset.train_x.shape[1], dataset.classes)
+    genesis = create_genesis(config, dataset.features, dataset.classes)
     rules = LocalUpdateRules(learning.learning_rate, learning.epochs, learning.batch_size, learning.proximal)
     return Population(
         dataset=dataset,
-        model=model,
-        initial=model.init(_rng(config, _INIT)),
-        trainer=Trainer(model, dataset, [part.train for part in divided], rules, config.experiment.seed),
+        genesis=genesis,
+        trainer=Trainer(genesis.model, dataset, [part.train for part in divided], rules, config.experiment.seed),
         held_out=HeldOut.of(dataset.train_x, dataset.train_y, [part.held_out for part in divided]),
     )

@@ -15,13 +15,12 @@ import pytest
 from web3 import Web3
 
 from bflmec.configuration import load
+from bflmec.consortium.commitments import deployment_parameters
+from bflmec.consortium.genesis import genesis_of
+from bflmec.consortium.rules import rules_of
 from bflmec.crypto.keystore import ACCOUNT_SCHEME, LIGHT_WORK, StoredKey, write_key
-from bflmec.learning.datasets import load_dataset
 from bflmec.ledger.client import LedgerClient
 from bflmec.ledger.deployment import Deployment, check
-from bflmec.simulation.assembly import rules_of
-from bflmec.simulation.commitments import deployment_parameters
-from bflmec.simulation.population import create_population
 
 ROOT = Path(__file__).parents[2]
 BROWNIE = ROOT / ".venv-brownie" / "bin" / "brownie"
@@ -131,12 +130,12 @@ def test_deploy_on_a_live_network(checkout: Checkout, live: Network, tmp_path: P
     check(live.web3, deployment)
 
     config = load(checkout.root / "config.toml")
-    population = create_population(config, load_dataset("digits"))
-    assert deployment.parameters == deployment_parameters(config, population)
+    genesis = genesis_of(config)
+    assert deployment.parameters == deployment_parameters(config, genesis)
     ledger = LedgerClient(live.web3, deployment)
     recorded = ledger.parameters()
     assert (recorded.difficulty, recorded.base_reward) == (77, 9 * 10**18)
-    assert recorded.rules_digest == rules_of(config, population.model).digest
+    assert recorded.rules_digest == rules_of(config, genesis.model).digest
     assert recorded.genesis == deployment.parameters.genesis
 
 

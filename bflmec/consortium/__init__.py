@@ -1,0 +1,1 @@
+"""What everybody who works on one ledger has in common, put together from one configuration."""
