@@ -188,8 +188,12 @@ class _DirectLayer:
 
 
 def _product(a: Array, b: Array, class_major: bool) -> Array:
-    """a @ b of shape (C, B, units), if `class_major` in memory as (units, C, B), where sums over classes are fast."""
-    if not class_major:
+    """a @ b of shape (C, B, units), if `class_major` in memory as (units, C, B), where sums over classes are fast.
+
+    A batch of one sample stays as it is: its product is one of matrix and vector, which some BLAS kernels round
+    differently when the result's stride, here C, is not 1.
+    """
+    if not class_major or a.shape[1] == 1:
         return a @ b
     out = np.empty((b.shape[2], *a.shape[:2]), np.float32).transpose(1, 2, 0)
     return np.matmul(a, b, out=out)
@@ -203,5 +207,5 @@ def _softmax(z: Array) -> None:
     """Softmax over the last axis of (C, B, K), in place."""
     z -= z.max(-1, keepdims=True)
     np.exp(z, out=z)
-    # A lone sample would be summed pairwise, not in order of the classes, and come out different than among others.
-    z /= np.add.accumulate(z, -1)[..., -1:] if z.size == z.shape[-1] else z.sum(-1, keepdims=True)
+    # A batch of one sample is contiguous: it would be summed pairwise, not in order of the classes like all others.
+    z /= np.add.accumulate(z, -1)[..., -1:] if z.shape[-2] == 1 else z.sum(-1, keepdims=True)
