@@ -7,13 +7,11 @@ making it again. PREVRANDAO reads the mix hash, which is derived from the parent
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
 import rlp
-from eth import EVM_RECURSION_LIMIT
 from eth.constants import EMPTY_UNCLE_HASH
 from eth.vm.forks.london.headers import calculate_expected_base_fee_per_gas
 from eth.vm.forks.prague.blocks import PragueBlockHeader
@@ -33,10 +31,6 @@ Header = Any  # eth.vm.forks.prague.blocks.PragueBlockHeader; py-evm is checked 
 _NONCE_FIELD = PragueBlockHeader._meta.field_names.index("nonce")
 _NONCES_BETWEEN_LOOKS = 1 << 16  # a tenth of a second
 _EXECUTION_RESULTS = ("state_root", "transaction_root", "receipt_root", "bloom", "gas_used")
-
-# py-evm's py_ecc raises Python's recursion limit so far that hostile JSON, nested deeply enough, overflows the C stack
-# and kills the process. What py-evm itself asks for is twice what the deepest calls that a block's gas pays for need.
-sys.setrecursionlimit(min(sys.getrecursionlimit(), EVM_RECURSION_LIMIT))
 
 # py-evm describes every opcode, transaction and block at debug level, and logs what we turn into typed errors.
 logging.getLogger("eth").setLevel(logging.CRITICAL)
