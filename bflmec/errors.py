@@ -49,6 +49,24 @@ class GradientRejectedError(BFLMECError, ValueError):
     exit_code = 22
 
 
+class SignatureRejectedError(GradientRejectedError):
+    """A local gradient comes from no registered client, or its key or signature is not the client's."""
+
+    exit_code = 27
+
+
+class StaleSequenceError(GradientRejectedError):
+    """A sequence number is so old that nobody remembers what was recorded under it; sign the next free one."""
+
+    exit_code = 28
+
+
+class ClientQuotaError(GradientRejectedError):
+    """As many local gradients of one client wait as an edge node lets wait; try again after the next global update."""
+
+    exit_code = 29
+
+
 class BlockRejectedError(BFLMECError, ValueError):
     """A proposed block is not what recomputation gives, or its seal or certificate fails."""
 
@@ -65,6 +83,12 @@ class MissingGradientsError(BlockRejectedError):
         self.digests = digests
 
 
+class MissingHistoryError(BlockRejectedError):
+    """The global gradient or the history that a global update starts from is not at hand yet; fetch it from peers."""
+
+    exit_code = 72
+
+
 class RulesMismatchError(BFLMECError, ValueError):
     """An edge node's rules are not the ones that the ledger committed to."""
 
@@ -75,6 +99,24 @@ class RecomputationError(BFLMECError, ArithmeticError):
     """This process can't compute a global update bit for bit as the other edge nodes do."""
 
     exit_code = 25
+
+
+class ContradictionError(BFLMECError, RuntimeError):
+    """The ledger holds a block that recomputation contradicts: either this edge node or the quorum is wrong."""
+
+    exit_code = 73
+
+
+class PoolFullError(BFLMECError, RuntimeError):
+    """The cache pool holds as many bytes as it may; try again after the next global update."""
+
+    exit_code = 70
+
+
+class EdgeStoreError(BFLMECError, OSError):
+    """An edge node's file of cache pool and journal is damaged, in use, or can't be written."""
+
+    exit_code = 71
 
 
 class SignatureError(BFLMECError, ValueError):
@@ -93,6 +135,12 @@ class StorageError(BFLMECError, OSError):
     """A block is missing from storage, does not match its content id, or can't be written."""
 
     exit_code = 40
+
+
+class StorageUnavailableError(StorageError):
+    """A storage daemon can't be reached, refuses this user or does not answer in time."""
+
+    exit_code = 41
 
 
 class ChainError(BFLMECError, RuntimeError):

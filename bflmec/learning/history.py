@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
 
 from bflmec.errors import BlobError
 from bflmec.learning.fixed_point import Quantised
@@ -15,7 +17,7 @@ from bflmec.learning.fixed_point import Quantised
 _CLIENT = 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HistoryEntry:
     """A contribution of an earlier global update; `accepted` if it was high. `client` is an account of 20 bytes."""
 
@@ -26,6 +28,11 @@ class HistoryEntry:
     def encode(self) -> bytes:
         """Client (20 bytes), 1 or 0 for accepted (1 byte), then the quantised delta."""
         return self.client + bytes([self.accepted]) + self.delta.encode()
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of the canonical bytes."""
+        return sha256(self.encode()).digest()
 
     @classmethod
     def decode(cls, data: bytes, size: int) -> HistoryEntry:

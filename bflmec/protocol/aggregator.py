@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bflmec.learning.global_update import Contribution, GlobalUpdate, global_update
 from bflmec.learning.history import HistoryEntry, advance
+from bflmec.protocol.manifest import history_digest
 from bflmec.protocol.rules import Rules
 from bflmec.protocol.verification import VerifiedGradient
 
@@ -36,6 +37,10 @@ class Aggregator:
         if key not in self._computed:
             self._computed[key] = global_update(self.weights, contributions(gradients), self.history, self._rules)
         return self._computed[key]
+
+    def digest_after(self, update: GlobalUpdate) -> bytes:
+        """The history digest once `update` is the current one."""
+        return history_digest(advance(self.history, update.entries, self._rules.history))
 
     def advance(self, update: GlobalUpdate) -> None:
         """Makes `update` the current one."""

@@ -93,10 +93,12 @@ class BlockAssembler:
         BlockRejectedError if its body is too large to be read by anybody."""
         new = [self.pooled(entry).gradient for entry in transactions]
         number = self._state.number + 1
-        body = encode(Body(number, tuple(gradient.signed for gradient in new)))
+        body = encode(Body(number, tuple(gradient.signed for gradient in new), ZERO_DIGEST))
         if len(body) > MAX_BODY:
             raise BlockRejectedError(f"a block body of {len(body)} bytes is over the limit of {MAX_BODY}")
         update, blob, rewards = self._global_update(new)
+        if update is not None:
+            body = body[: -len(ZERO_DIGEST)] + self.aggregator.digest_after(update)
         content = cid_of(blob) if blob is not None else None
         balances = self._state.balances_after(miner, rewards)
         paid = sum(reward.amount for reward in rewards) + self._state.parameters.miner_reward

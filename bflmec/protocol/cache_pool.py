@@ -20,9 +20,13 @@ class PooledGradient:
 
 
 class CachePool(Protocol):
-    """Keeps pooled gradients by gradient digest, in the order of arrival. `add` returns when they are durable."""
+    """Keeps pooled gradients by gradient digest, in the order of arrival; they are durable once `flush` returns."""
 
     def add(self, item: PooledGradient) -> None: ...
+
+    def flush(self) -> None:
+        """Returns when everything that was added and removed so far is durable."""
+        ...
 
     def get(self, digest: bytes) -> PooledGradient | None: ...
 
@@ -46,6 +50,9 @@ class MemoryCachePool:
         header = item.gradient.header
         self._items[header.digest] = item
         self._sequences.setdefault((header.client, header.sequence), header.digest)
+
+    def flush(self) -> None:
+        """Nothing to do: durable here means as long as the process."""
 
     def get(self, digest: bytes) -> PooledGradient | None:
         return self._items.get(digest)

@@ -2,7 +2,8 @@
 
 The object only decides. Its driver, a simulation or a service, carries messages, searches nonces and appends blocks:
 
-    receive -> announcement to peers -> exchange        lines 2-9
+    accept -> flush -> receipt                          lines 2-4
+    announcement to peers -> exchange                   lines 5-9
     candidate -> nonce search -> seal -> proposal       lines 10-13, 19-24
     review -> approval -> Ballot -> append              lines 14-18
     record, for every block that the ledger appended
@@ -13,7 +14,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from bflmec.errors import BlockRejectedError, GradientRejectedError, MessageError, MissingGradientsError, StorageError
+from bflmec.errors import (
+    BlockRejectedError,
+    ClientQuotaError,
+    GradientRejectedError,
+    MessageError,
+    MissingGradientsError,
+    StaleSequenceError,
+    StorageError,
+)
 from bflmec.learning.global_update import GlobalUpdate
 from bflmec.protocol.block_assembler import BlockAssembler, Candidate
 from bflmec.protocol.blocks import SealedBlock
@@ -39,6 +48,14 @@ from bflmec.storage.cid import RAW, Cid
 MAX_WAITING = WINDOW // 2
 """Local gradients of one client that an edge node lets wait: few enough that recording them in any order pushes none of
 them out of the sequence window."""
+
+
+class Accepted(NamedTuple):
+    """What became of a client's upload: the local gradient that it stands for now and, if that is new, its announcement
+    to the peers. Nothing is promised before the cache pool was flushed and the receipt given."""
+
+    digest: bytes
+    announcement: Announcement | None
 
 
 class Acceptance(NamedTuple):
@@ -93,19 +110,34 @@ class EdgeNode:
     # ---------------------------------------------------------------- taking in local gradients (lines 2-9)
 
     def receive(self, envelope: bytes, now: float) -> Acceptance:
-        """A client's upload. A repeated one gets its receipt again; if its sequence is taken, the receipt names the
-        local gradient that took it. Raises MessageError, BlobError or GradientRejectedError."""
+        """A client's upload, from verification to receipt. Raises what `accept` raises."""
+        digest, announcement = self.accept(envelope, now)
+        self.pool.flush()
+        return Acceptance(self.receipt(digest), announcement)
+
+    def accept(self, envelope: bytes, now: float) -> Accepted:
+        """Verifies a client's upload and adds it to the cache pool, without waiting until it is durable.
+
+        If its sequence is taken, the digest is that of the local gradient that took it, which may be the very same.
+
+        Raises MessageError, BlobError or GradientRejectedError.
+        """
         gradient = self._verifier(envelope)
         held = self._holder_of_sequence(gradient.header)
         if held is not None:
-            return Acceptance(self._receipt(held), None)
+            return Accepted(held, None)
         if sum(item.gradient.header.client == gradient.header.client for item in self.pool) >= MAX_WAITING:
-            raise GradientRejectedError(
+            raise ClientQuotaError(
                 f"{MAX_WAITING} local gradients of 0x{gradient.header.client.hex()} wait for a global update; "
                 "train on and send the average later"
             )
         self.pool.add(PooledGradient(gradient, self.identity.id, self.state.number, now))
-        return Acceptance(self._receipt(gradient.digest), Announcement(self.identity.id, envelope))
+        return Accepted(gradient.digest, Announcement(self.identity.id, envelope))
+
+    def receipt(self, digest: bytes) -> Receipt:
+        """The signed promise that an accepted local gradient is durable; only to be given after `pool.flush`."""
+        statement = Receipt.statement(self.identity.id, digest)
+        return Receipt(self.identity.id, digest, self.identity.receipts.sign(statement, RECEIPT_CONTEXT))
 
     def exchange(self, announcement: Announcement, now: float) -> None:
         """A local gradient that another edge node took in. Raises like `receive`."""
@@ -132,14 +164,10 @@ class EdgeNode:
         if not self.state.is_sequence_free(header.client, header.sequence):
             recorded = self.state.recorded_gradient(header.client, header.sequence)
             if recorded is None:
-                raise GradientRejectedError(f"sequence {header.sequence} is older than the window; sign the next one")
+                raise StaleSequenceError(f"sequence {header.sequence} is older than the window; sign the next one")
             return recorded
         held = self.pool.of_sequence(header.client, header.sequence)
         return None if held is None else held.gradient.digest
-
-    def _receipt(self, gradient: bytes) -> Receipt:
-        statement = Receipt.statement(self.identity.id, gradient)
-        return Receipt(self.identity.id, gradient, self.identity.receipts.sign(statement, RECEIPT_CONTEXT))
 
     # ---------------------------------------------------------------- assembling a block (lines 10-13, 19-24)
 

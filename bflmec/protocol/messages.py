@@ -132,10 +132,15 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 
 
 class Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What a block's transactions stand for, signatures and public keys included, in the order of the set."""
+    """What a block's transactions stand for, signatures and public keys included, in the order of the set.
+
+    `history` is the history digest (`manifest.history_digest`) after the block if it carries a global update, else 32
+    zero bytes: by it an edge node that was away checks the history that a peer hands it.
+    """
 
     number: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
     entries: Annotated[tuple[SignedHeader, ...], msgspec.Meta(min_length=1, max_length=MAX_TRANSACTIONS)]
+    history: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 
 
 class Receipt(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
-from bflmec.errors import GradientRejectedError
+from bflmec.errors import GradientRejectedError, SignatureRejectedError
 from bflmec.learning.blob import decode_blob
 from bflmec.learning.tensors import TensorSpec
 from bflmec.protocol.ledger_state import LedgerState
@@ -63,8 +63,8 @@ class GradientVerifier:
         upload = decode(Envelope, envelope)
         header = GradientHeader.decode(upload.signed.header)
         self.check_header(header)
-        self.check_signature(header, upload.signed)
         _require(len(upload.blob) == header.blob_length, "the blob has another length than was signed")
+        self.check_signature(header, upload.signed)
         _require(sha256(upload.blob).digest() == header.blob_digest, "the blob is not the one that was signed")
         return VerifiedGradient(header, upload.signed, decode_blob(self._spec, upload.blob), envelope)
 
@@ -86,12 +86,12 @@ class GradientVerifier:
         _require(anchor is not None and anchor.hash == header.anchor_hash, "the anchor has another hash on this ledger")
 
     def check_signature(self, header: GradientHeader, signed: SignedHeader) -> None:
-        """Registration, key and signature. Raises GradientRejectedError."""
-        registered = self._participants.client_key_digest(header.client)
-        _require(registered is not None, f"0x{header.client.hex()} is not registered as a client")
-        _require(sha256(signed.public_key).digest() == registered, "the public key is not the registered one")
+        """Scheme, registration, key and signature. Raises GradientRejectedError, SignatureRejectedError among them."""
         _require(signed.scheme in self._rules.schemes, f"signature scheme {signed.scheme!r} is not allowed here")
-        _require(
-            self._verify(signed.scheme, signed.public_key, header.digest, signed.signature, GRADIENT_CONTEXT),
-            "the signature does not hold",
-        )
+        registered = self._participants.client_key_digest(header.client)
+        if registered is None:
+            raise SignatureRejectedError(f"0x{header.client.hex()} is not registered as a client")
+        if sha256(signed.public_key).digest() != registered:
+            raise SignatureRejectedError("the public key is not the registered one")
+        if not self._verify(signed.scheme, signed.public_key, header.digest, signed.signature, GRADIENT_CONTEXT):
+            raise SignatureRejectedError("the signature does not hold")

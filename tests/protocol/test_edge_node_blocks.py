@@ -364,7 +364,7 @@ def test_a_forged_signature_in_a_body_finds_no_approval(world: World) -> None:
     (entry,) = entries_of(world)
     signed = next(iter(world.nodes[0].pool)).gradient.signed
     forged = SignedHeader(signed.header, signed.scheme, bytes(2420), signed.public_key)
-    body = world.blobs.put(encode(Body(1, (forged,))))
+    body = world.blobs.put(encode(Body(1, (forged,), bytes(32))))
     block = world.propose([replace(entry, signature=forged.signature_digest)])
     before = snapshot(world.nodes[1])
     with pytest.raises(BlockRejectedError, match="does not hold"):

@@ -67,7 +67,7 @@ BLOCK = SealedBlock(
 )
 MESSAGES: dict[str, Any] = {
     "envelope": Envelope(SIGNED, b"blob"),
-    "body": Body(5, (SIGNED, SIGNED)),
+    "body": Body(5, (SIGNED, SIGNED), bytes(range(64, 96))),
     "receipt": Receipt(513, b"\x0b" * 32, b"signature"),
     "announcement": Announcement(513, b"envelope"),
     "proposal": Proposal.of(BLOCK),
@@ -212,7 +212,7 @@ def test_deep_nesting_is_refused() -> None:
 
 def test_a_promise_of_four_billion_entries_is_refused() -> None:
     with pytest.raises(MessageError):
-        decode(Body, b"\x92\x05\xdd\xff\xff\xff\xff")
+        decode(Body, b"\x93\x05\xdd\xff\xff\xff\xff")
 
 
 @pytest.mark.parametrize(
@@ -230,8 +230,9 @@ def test_a_promise_of_four_billion_entries_is_refused() -> None:
         Envelope(msgspec.structs.replace(SIGNED, signature=bytes(65537)), b"blob"),
         Envelope(msgspec.structs.replace(SIGNED, public_key=bytes(65537)), b"blob"),
         Envelope(msgspec.structs.replace(SIGNED, header=bytes(135)), b"blob"),
-        Body(0, (SIGNED,)),
-        Body(1, ()),
+        Body(0, (SIGNED,), bytes(32)),
+        Body(1, (), bytes(32)),
+        Body(1, (SIGNED,), bytes(31)),
     ],
 )
 def test_a_field_out_of_bounds_is_refused(message: Any) -> None:
