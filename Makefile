@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 ARGS   ?=
+JS_IPFS := tests/storage/js-ipfs/node_modules
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check format contracts brownie coverage benchmarks clean
@@ -19,7 +20,7 @@ help:
 run: .venv/.run
 	$(BIN)/bflmec run $(ARGS)
 
-test: .venv/.test node_modules/.installed .venv-brownie/.installed
+test: .venv/.test node_modules/.installed .venv-brownie/.installed $(JS_IPFS)/.installed
 	-$(BIN)/python -c "from bflmec.learning.datasets import load_dataset; load_dataset('mnist')"
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --cov --cov-report=term $(ARGS)
 
@@ -55,9 +56,13 @@ node_modules/.installed: package-lock.json
 	npm ci --no-audit --no-fund
 	@touch $@
 
+$(JS_IPFS)/.installed: tests/storage/js-ipfs/package-lock.json
+	cd tests/storage/js-ipfs && npm ci --no-audit --no-fund --omit=optional --ignore-scripts
+	@touch $@
+
 .venv-brownie/.installed: pyproject.toml scripts/brownie-env node_modules/.installed
 	PYTHON=$(PYTHON) scripts/brownie-env
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-brownie node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-brownie node_modules $(JS_IPFS) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
