@@ -38,11 +38,11 @@ def encode_node(links: tuple[Link, ...]) -> bytes:
     node = bytearray()
     for link in links:
         node.append(_LINK)
-        node += _delimited(_LINK_HEAD + bytes(link.cid) + _LINK_NAME_AND_TSIZE + _varint(link.total))
-    data = bytearray(_FILE_AND_SIZE + _varint(sum(link.size for link in links)))
+        node += _delimited(_LINK_HEAD + bytes(link.cid) + _LINK_NAME_AND_TSIZE + varint(link.total))
+    data = bytearray(_FILE_AND_SIZE + varint(sum(link.size for link in links)))
     for link in links:
         data.append(_BLOCK_SIZE)
-        data += _varint(link.size)
+        data += varint(link.size)
     node.append(_DATA)
     node += _delimited(bytes(data))
     return bytes(node)
@@ -88,10 +88,10 @@ def _parse(block: bytes) -> tuple[Link, ...]:
 
 
 def _delimited(data: bytes) -> bytes:
-    return _varint(len(data)) + data
+    return varint(len(data)) + data
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)

@@ -52,9 +52,10 @@ class FlatfsBlocks:
         if found.strip() != _SHARDING.strip():
             raise StorageError(f"{sharding} says {found!r}; only {_SHARDING!r} is supported, choose another folder")
 
-    def put_many(self, blocks: Iterable[tuple[Cid, Buffer]]) -> Cid:
-        """Store at least one block, and return the id of the last; all are durable when this returns. One that is
-        there already costs a look at its size."""
+    def put_many(self, blocks: Iterable[tuple[Cid, Buffer]]) -> Cid | None:
+        """Store blocks, and return the id of the last, None if there was none; all are durable when this returns. One
+        that is there already costs a look at its size."""
+        cid = None
         batch: dict[Path, Buffer] = {}
         size = 0
         for cid, block in blocks:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from bflmec.errors import StorageError
 from bflmec.storage import unixfs
 from bflmec.storage.cid import Cid
@@ -17,16 +19,20 @@ class MemoryStore:
         self._pins: set[Cid] = set()
 
     def put(self, data: Buffer) -> Cid:
-        for cid, block in unixfs.encode(data):
+        blocks = [*unixfs.encode(data)]
+        self.put_blocks(blocks)
+        return blocks[-1][0]
+
+    def put_blocks(self, blocks: Iterable[tuple[Cid, Buffer]]) -> None:
+        for cid, block in blocks:
             self._blocks[cid.digest] = bytes(block)
-        return cid
 
     def get(self, cid: Cid, limit: int) -> bytes:
-        return unixfs.read(cid, self._block, limit)
+        return unixfs.read(cid, self.block, limit)
 
     def has(self, cid: Cid) -> bool:
         try:
-            return all(block.digest in self._blocks for block in unixfs.blocks(cid, self._block))
+            return all(block.digest in self._blocks for block in unixfs.blocks(cid, self.block))
         except StorageError:
             return False
 
@@ -42,11 +48,11 @@ class MemoryStore:
         return sorted(self._pins)
 
     def gc(self) -> Collected:
-        kept = {block.digest for cid in self._pins for block in unixfs.blocks(cid, self._block)}
+        kept = {block.digest for cid in self._pins for block in unixfs.blocks(cid, self.block)}
         garbage = self._blocks.keys() - kept
         return Collected(len(garbage), sum(len(self._blocks.pop(digest)) for digest in garbage))
 
-    def _block(self, cid: Cid) -> bytes:
+    def block(self, cid: Cid) -> bytes:
         try:
             return self._blocks[cid.digest]
         except KeyError:

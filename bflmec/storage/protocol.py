@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -53,6 +53,26 @@ class BlobStorage(Protocol):
 
     def gc(self) -> Collected:
         """Remove every block that no pinned blob needs."""
+        ...
+
+
+class BlockSource(Protocol):
+    """What blobs can be exported from, block by block."""
+
+    def block(self, cid: Cid) -> bytes:
+        """One block, checked against its digest. Raises StorageError if it is missing or damaged."""
+        ...
+
+
+class BlockSink(Protocol):
+    """What blobs can be imported into, block by block."""
+
+    def put_blocks(self, blocks: Iterable[tuple[Cid, Buffer]]) -> None:
+        """Store blocks that match their ids, in any order. When this returns, they are durable."""
+        ...
+
+    def has(self, cid: Cid) -> bool:
+        """As in `BlobStorage.has`."""
         ...
 
 

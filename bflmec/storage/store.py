@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bflmec.errors import StorageError
@@ -39,7 +39,13 @@ class BlobStore:
             sync_folder(self._folder)
 
     def put(self, data: Buffer) -> Cid:
-        return self._blocks.put_many(unixfs.encode(data))
+        root = self._blocks.put_many(unixfs.encode(data))
+        assert root is not None
+        return root
+
+    def put_blocks(self, blocks: Iterable[tuple[Cid, Buffer]]) -> None:
+        """Store blocks that match their ids, in any order. When this returns, they are durable."""
+        self._blocks.put_many(blocks)
 
     def get(self, cid: Cid, limit: int) -> bytes:
         return unixfs.read(cid, self._blocks.get, limit)
@@ -49,6 +55,10 @@ class BlobStore:
             return all(self._blocks.has(block) for block in unixfs.blocks(cid, self._blocks.get))
         except StorageError:
             return False
+
+    def block(self, cid: Cid) -> bytes:
+        """One block, checked against its digest. Raises StorageError if it is missing or damaged."""
+        return self._blocks.get(cid)
 
     def pin(self, cid: Cid) -> None:
         with self._locked(fcntl.LOCK_SH), reported(f"can't pin {cid}"):
