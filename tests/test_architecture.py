@@ -27,6 +27,7 @@ ALLOWED = {
     "consortium": SHARED | {"ledger", "configuration"},
     "simulation": SHARED | {"ledger", "devchain", "configuration", "consortium"},
     "runs": SHARED | {"ledger", "devchain", "configuration", "consortium", "simulation"},
+    "experiments": SHARED | {"configuration", "consortium", "simulation", "runs"},
 }
 
 

@@ -12,6 +12,7 @@ import typer
 from bflmec import __version__
 from bflmec.cli.chain import chain
 from bflmec.cli.config import config
+from bflmec.cli.experiment import experiment
 from bflmec.cli.inspect import inspect
 from bflmec.cli.keys import keys
 from bflmec.cli.run import run
@@ -31,6 +32,7 @@ app.command()(run)
 app.command()(inspect)
 app.command()(verify)
 app.command()(config)
+app.command()(experiment)
 app.add_typer(keys, name="keys")
 app.add_typer(chain, name="chain")
 

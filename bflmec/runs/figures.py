@@ -38,7 +38,7 @@ EDGE_SIDE: Final = {"T_ex": PURPLE, "T_gl": SKY, "T_bl": VERMILION}
 
 _INCHES: Final = (10.0, 4.2)
 _DOTS_PER_INCH: Final = 130
-_STYLE: Final = {
+STYLE: Final = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "axes.titlesize": 11,
@@ -80,7 +80,7 @@ def _picture(path: Path, fill: Callable[[Figure], None]) -> Path:
     from matplotlib.figure import Figure
 
     # Whatever the user's own matplotlibrc says, a run has one look.
-    with matplotlib.style.context(["default", _STYLE]):
+    with matplotlib.style.context(["default", STYLE]):
         figure = Figure(figsize=_INCHES, dpi=_DOTS_PER_INCH, layout="constrained")
         FigureCanvasAgg(figure)
         fill(figure)

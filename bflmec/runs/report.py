@@ -40,7 +40,7 @@ _LATENCIES: Final = {
     "T_bl": "search for the proof of work",
 }
 
-_STYLE: Final = """
+STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1b1f23; --soft: #57606a; --line: #d0d7de; --page: #fff; --card: #f6f8fa; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e6edf3; --soft: #9198a1; --line: #3d444d; --page: #0d1117; --card: #151b23; }
@@ -96,7 +96,7 @@ def _page(directory: RunDirectory, metrics: Metrics, config: Config) -> str:
             f'<meta http-equiv="Content-Security-Policy" content="{_policy()}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{escape(name)} – BFL-MEC</title>",
-            f"<style>{_STYLE}</style>",
+            f"<style>{STYLE}</style>",
             "</head>",
             "<body>",
             f"<h1>{escape(name)}</h1>",
@@ -118,7 +118,7 @@ def _page(directory: RunDirectory, metrics: Metrics, config: Config) -> str:
 
 def _policy() -> str:
     """Nothing is loaded and nothing runs, whatever a configuration or a metrics line may have smuggled in."""
-    digest = b64encode(sha256(_STYLE.encode()).digest()).decode()
+    digest = b64encode(sha256(STYLE.encode()).digest()).decode()
     return f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 

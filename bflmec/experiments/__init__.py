@@ -1,0 +1,1 @@
+"""The paper's tables and figures, and what goes beyond them: one module each."""
