@@ -107,6 +107,12 @@ class ContradictionError(BFLMECError, RuntimeError):
     exit_code = 73
 
 
+class FinalityError(BFLMECError, RuntimeError):
+    """A host reorganisation took away a block that an edge node had taken for final and settled."""
+
+    exit_code = 74
+
+
 class PoolFullError(BFLMECError, RuntimeError):
     """The cache pool holds as many bytes as it may; try again after the next global update."""
 
@@ -129,6 +135,12 @@ class KeystoreError(BFLMECError, ValueError):
     """A keystore file is damaged, has unsafe permissions or does not open with the secret given."""
 
     exit_code = 31
+
+
+class KeysExhaustedError(KeystoreError):
+    """A tree of one-time keys is used up but for the key that names the next tree."""
+
+    exit_code = 32
 
 
 class StorageError(BFLMECError, OSError):

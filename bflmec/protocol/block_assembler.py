@@ -11,13 +11,13 @@ from bflmec.learning.blob import encode_blob
 from bflmec.learning.global_update import GlobalUpdate
 from bflmec.learning.tensors import TensorSpec
 from bflmec.protocol import merkle
-from bflmec.protocol.aggregator import Aggregator
+from bflmec.protocol.aggregator import Aggregator, Standing
 from bflmec.protocol.blocks import ZERO_DIGEST, Header, Reward, SealedBlock, Transaction, transactions_hash
 from bflmec.protocol.cache_pool import CachePool, PooledGradient
 from bflmec.protocol.ledger_state import LedgerState
 from bflmec.protocol.messages import MAX_BODY, Body, SignedHeader, encode
 from bflmec.protocol.rules import Rules
-from bflmec.protocol.verification import VerifiedGradient
+from bflmec.protocol.verification import LocalGradient
 from bflmec.storage.unixfs import cid_of
 
 ENTRY_OVERHEAD = 64
@@ -31,7 +31,8 @@ def entry_size(signed: SignedHeader) -> int:
 
 @dataclass(frozen=True)
 class Candidate:
-    """An assembled block that waits for its nonce, with the blobs and the global update behind it."""
+    """An assembled block that waits for its nonce, with the blobs and the global update behind it, and where that leads
+    to."""
 
     header: Header
     transactions: tuple[Transaction, ...]
@@ -39,6 +40,7 @@ class Candidate:
     body: bytes
     global_blob: bytes | None
     update: GlobalUpdate | None
+    standing: Standing | None
 
     def sealed(self, nonce: int) -> SealedBlock:
         return SealedBlock(self.header, nonce, self.transactions, self.rewards)
@@ -97,8 +99,9 @@ class BlockAssembler:
         if len(body) > MAX_BODY:
             raise BlockRejectedError(f"a block body of {len(body)} bytes is over the limit of {MAX_BODY}")
         update, blob, rewards = self._global_update(new)
-        if update is not None:
-            body = body[: -len(ZERO_DIGEST)] + self.aggregator.digest_after(update)
+        standing = None if update is None else self.aggregator.after(update)
+        if standing is not None:
+            body = body[: -len(ZERO_DIGEST)] + standing.history_digest
         content = cid_of(blob) if blob is not None else None
         balances = self._state.balances_after(miner, rewards)
         paid = sum(reward.amount for reward in rewards) + self._state.parameters.miner_reward
@@ -115,9 +118,9 @@ class BlockAssembler:
             rewards_root=merkle.root(balances) if paid else self._state.rewards_root,
             rewards_total=self._state.rewards_total + paid,
         )
-        return Candidate(header, tuple(transactions), tuple(rewards), body, blob, update)
+        return Candidate(header, tuple(transactions), tuple(rewards), body, blob, update, standing)
 
-    def _global_update(self, new: Sequence[VerifiedGradient]) -> tuple[GlobalUpdate | None, bytes | None, list[Reward]]:
+    def _global_update(self, new: Sequence[LocalGradient]) -> tuple[GlobalUpdate | None, bytes | None, list[Reward]]:
         if not self._state.completes_update(len(new)):
             return None, None, []
         pending = [self.pooled(entry).gradient for entry in self._state.pending]

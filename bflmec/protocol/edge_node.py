@@ -6,56 +6,44 @@ The object only decides. Its driver, a simulation or a service, carries messages
     announcement to peers -> exchange                   lines 5-9
     candidate -> nonce search -> seal -> proposal       lines 10-13, 19-24
     review -> approval -> Ballot -> append              lines 14-18
-    record, for every block that the ledger appended
+    record or adopt, for every block that the ledger appended; undo, if it was taken away
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from bflmec.errors import (
     BlockRejectedError,
-    ClientQuotaError,
-    GradientRejectedError,
-    MessageError,
-    MissingGradientsError,
-    StaleSequenceError,
-    StorageError,
+    ContradictionError,
 )
 from bflmec.learning.global_update import GlobalUpdate
+from bflmec.protocol.aggregator import Basis, Standing
 from bflmec.protocol.block_assembler import BlockAssembler, Candidate
 from bflmec.protocol.blocks import SealedBlock
 from bflmec.protocol.cache_pool import CachePool, PooledGradient
+from bflmec.protocol.intake import MAX_WAITING, POOL_LIMIT, Accepted, Intake
 from bflmec.protocol.ledger_state import LedgerState
 from bflmec.protocol.messages import (
-    MAX_BODY,
     RECEIPT_CONTEXT,
     Announcement,
     Approval,
     Body,
-    GradientHeader,
     Receipt,
-    decode,
     transaction,
 )
 from bflmec.protocol.ports import Blobs, Certifier, Participants, Signer
+from bflmec.protocol.recomputation import Recomputation
+from bflmec.protocol.recorded_blocks import RecordedBlocks, headers_of
 from bflmec.protocol.rules import Rules
-from bflmec.protocol.sequence import WINDOW
 from bflmec.protocol.verification import GradientVerifier
-from bflmec.storage.cid import RAW, Cid
 
-MAX_WAITING = WINDOW // 2
-"""Local gradients of one client that an edge node lets wait: few enough that recording them in any order pushes none of
-them out of the sequence window."""
+__all__ = ["MAX_WAITING", "Acceptance", "Accepted", "EdgeNode", "EdgeNodeIdentity"]
 
-
-class Accepted(NamedTuple):
-    """What became of a client's upload: the local gradient that it stands for now and, if that is new, its announcement
-    to the peers. Nothing is promised before the cache pool was flushed and the receipt given."""
-
-    digest: bytes
-    announcement: Announcement | None
+_REMEMBERED_REVIEWS = 8
+_REMEMBERED_RECEIPTS = 4096
 
 
 class Acceptance(NamedTuple):
@@ -78,7 +66,9 @@ class EdgeNodeIdentity:
 class EdgeNode:
     """One edge node's view of the ledger, its cache pool and its global gradient.
 
-    `record_after` is how many seconds a local gradient waits for others before it is recorded without them.
+    `record_after` is how many seconds a local gradient waits for others before it is recorded without them. A block is
+    final once `final_after` blocks follow it; until then `undo` takes it back. `pool_limit` bounds the cache pool in
+    bytes.
     """
 
     def __init__(
@@ -93,6 +83,8 @@ class EdgeNode:
         pool: CachePool,
         blobs: Blobs,
         record_after: float,
+        final_after: int = 0,
+        pool_limit: int = POOL_LIMIT,
     ) -> None:
         rules.require(state.parameters.rules_digest)
         self.identity = identity
@@ -100,17 +92,20 @@ class EdgeNode:
         self.assembler = assembler
         self.pool = pool
         self.record_after = record_after
-        self._participants = participants
         self.rules = rules
-        self._verifier = verifier
+        self.recorded = RecordedBlocks(state, assembler.aggregator, pool, final_after)
+        self._participants = participants
         self._blobs = blobs
-        self._reviewed: dict[bytes, Candidate] = {}
-        self._aggregated: dict[bytes, PooledGradient] = {}
+        self._recomputation = Recomputation(state, participants, rules, verifier, assembler, pool, blobs)
+        self._intake = Intake(identity.id, state, participants, rules, verifier, pool, pool_limit)
+        self._receipts: dict[bytes, Receipt] = {}
+        self._reviewed: dict[bytes, tuple[Candidate, Approval]] = {}
+        self._contradiction: ContradictionError | None = None
 
     # ---------------------------------------------------------------- taking in local gradients (lines 2-9)
 
     def receive(self, envelope: bytes, now: float) -> Acceptance:
-        """A client's upload, from verification to receipt. Raises what `accept` raises."""
+        """A client's upload, from verification to receipt. Raises what `accept` and `CachePool.flush` raise."""
         digest, announcement = self.accept(envelope, now)
         self.pool.flush()
         return Acceptance(self.receipt(digest), announcement)
@@ -119,55 +114,46 @@ class EdgeNode:
         """Verifies a client's upload and adds it to the cache pool, without waiting until it is durable.
 
         If its sequence is taken, the digest is that of the local gradient that took it, which may be the very same.
-
-        Raises MessageError, BlobError or GradientRejectedError.
+        Raises MessageError, BlobError, PoolFullError or GradientRejectedError (SignatureRejectedError,
+        StaleSequenceError and ClientQuotaError among them); nothing has changed then.
         """
-        gradient = self._verifier(envelope)
-        held = self._holder_of_sequence(gradient.header)
-        if held is not None:
-            return Accepted(held, None)
-        if sum(item.gradient.header.client == gradient.header.client for item in self.pool) >= MAX_WAITING:
-            raise ClientQuotaError(
-                f"{MAX_WAITING} local gradients of 0x{gradient.header.client.hex()} wait for a global update; "
-                "train on and send the average later"
-            )
-        self.pool.add(PooledGradient(gradient, self.identity.id, self.state.number, now))
-        return Accepted(gradient.digest, Announcement(self.identity.id, envelope))
+        return self._intake.accept(envelope, now)
 
     def receipt(self, digest: bytes) -> Receipt:
-        """The signed promise that an accepted local gradient is durable; only to be given after `pool.flush`."""
-        statement = Receipt.statement(self.identity.id, digest)
-        return Receipt(self.identity.id, digest, self.identity.receipts.sign(statement, RECEIPT_CONTEXT))
+        """The signed promise that an accepted local gradient is durable; only to be given after `pool.flush`.
+
+        A repeated one is the same bytes: replaying an upload costs an edge node no signature.
+        """
+        if digest not in self._receipts:
+            if len(self._receipts) == _REMEMBERED_RECEIPTS:
+                del self._receipts[next(iter(self._receipts))]
+            statement = Receipt.statement(self.identity.id, digest)
+            signature = self.identity.receipts.sign(statement, RECEIPT_CONTEXT)
+            self._receipts[digest] = Receipt(self.identity.id, digest, signature)
+        return self._receipts[digest]
 
     def exchange(self, announcement: Announcement, now: float) -> None:
-        """A local gradient that another edge node took in. Raises like `receive`."""
-        if announcement.receiver not in self._participants.edge_nodes():
-            raise GradientRejectedError(f"{announcement.receiver} is no active edge node")
-        gradient = self._verifier(announcement.envelope)
-        if self.pool.get(gradient.digest) is not None:
-            return
-        if not self.state.is_sequence_free(gradient.header.client, gradient.header.sequence):
-            return
-        self.pool.add(PooledGradient(gradient, announcement.receiver, self.state.number, now))
+        """A local gradient that another edge node took in. Raises like `accept`."""
+        self._intake.exchange(announcement, now, ())
+
+    def supplied(self, announcement: Announcement, wanted: Collection[bytes], now: float) -> None:
+        """A peer's answer to the question for the digests `wanted`: what a block needs comes in whatever waits already.
+        Raises like `accept`."""
+        self._intake.exchange(announcement, now, wanted)
 
     def supply(self, digest: bytes) -> Announcement | None:
-        """The announcement of a local gradient for a peer that misses it: one of the cache pool or, so that a peer that
-        is late can catch up, of the newest global update."""
-        item = self.pool.get(digest) or self._aggregated.get(digest)
+        """The announcement of a local gradient for a peer that misses it; those of the newest global update included,
+        so that a peer that is late can catch up."""
+        item = self.pool.get(digest)
         return None if item is None else Announcement(self._receiver(item), item.gradient.envelope)
+
+    def next_sequence(self, client: bytes) -> int:
+        """For a client that lost its state: the lowest sequence number above all that this edge node knows of."""
+        return self._intake.next_sequence(client)
 
     def _receiver(self, item: PooledGradient) -> int:
         """Who took the local gradient in; this edge node answers for one that has retired since."""
         return item.receiver if item.receiver in self._participants.edge_nodes() else self.identity.id
-
-    def _holder_of_sequence(self, header: GradientHeader) -> bytes | None:
-        if not self.state.is_sequence_free(header.client, header.sequence):
-            recorded = self.state.recorded_gradient(header.client, header.sequence)
-            if recorded is None:
-                raise StaleSequenceError(f"sequence {header.sequence} is older than the window; sign the next one")
-            return recorded
-        held = self.pool.of_sequence(header.client, header.sequence)
-        return None if held is None else held.gradient.digest
 
     # ---------------------------------------------------------------- assembling a block (lines 10-13, 19-24)
 
@@ -182,7 +168,12 @@ class EdgeNode:
         return min(item.known_at for item in eligible) + self.record_after
 
     def candidate(self) -> Candidate:
-        """The block that this edge node would append next. Raises BlockRejectedError if there is nothing to record."""
+        """The block that this edge node would append next.
+
+        Raises BlockRejectedError if there is nothing to record, MissingGradientsError or MissingHistoryError if
+        something has to be fetched from peers first, ContradictionError after `halt`.
+        """
+        self._require_no_contradiction()
         items = self.assembler.eligible()
         if not items:
             raise BlockRejectedError("no local gradient waits to be recorded")
@@ -191,114 +182,106 @@ class EdgeNode:
 
     def seal(self, candidate: Candidate, nonce: int) -> tuple[SealedBlock, Approval]:
         """The sealed block and this edge node's own approval of it, its blobs stored."""
+        self._require_no_contradiction()
         block = candidate.sealed(nonce)
         self.state.check(block)
         return block, self._approve(candidate)
 
-    def _approve(self, candidate: Candidate) -> Approval:
+    def _keep_blobs(self, candidate: Candidate) -> None:
         self._blobs.put(candidate.body)
         if candidate.global_blob is not None:
             self._blobs.put(candidate.global_blob)
+
+    def _approve(self, candidate: Candidate) -> Approval:
+        """Signs that the block is valid and that everything of it is durable here."""
+        self._keep_blobs(candidate)
+        self.pool.flush()
         block = candidate.header.hash
-        self._reviewed[block] = candidate
-        return Approval(block, self.identity.account, self.identity.certifier.sign(block))
+        approval = Approval(block, self.identity.account, self.identity.certifier.sign(block))
+        self._reviewed[block] = candidate, approval
+        if len(self._reviewed) > _REMEMBERED_REVIEWS:
+            del self._reviewed[next(iter(self._reviewed))]
+        return approval
+
+    def halt(self, contradiction: ContradictionError) -> None:
+        """From now on this edge node certifies nothing: the ledger contradicts what it has computed."""
+        self._contradiction = contradiction
+
+    def _require_no_contradiction(self) -> None:
+        if self._contradiction is not None:
+            raise self._contradiction
 
     # ---------------------------------------------------------------- other edge nodes' blocks (lines 14-18)
 
     def review(self, block: SealedBlock) -> Approval:
         """Approves a sealed block of another edge node after recomputing all of it.
 
-        Raises MissingGradientsError if local gradients have to be fetched first, else BlockRejectedError.
+        Raises MissingGradientsError or MissingHistoryError if something has to be fetched first, else
+        BlockRejectedError; ContradictionError after `halt`.
         """
+        self._require_no_contradiction()
+        if block.header.hash in self._reviewed and block.header.parent == self.state.head:
+            candidate, approval = self._reviewed[block.header.hash]
+            if block == candidate.sealed(block.nonce):
+                return approval
         self.state.check(block)
-        self._check_participants(block)
-        candidate = self._recompute(block)
-        self._check_omissions(block)
+        self._recomputation.check_participants(block)
+        candidate = self._recomputation.of(block)
+        self._recomputation.check_omissions(block)
         return self._approve(candidate)
 
     def missing(self, block: SealedBlock) -> list[bytes]:
         """Digests of the block's local gradients that the cache pool lacks."""
-        return [entry.gradient for entry in block.transactions if self.pool.get(entry.gradient) is None]
-
-    def _check_participants(self, block: SealedBlock) -> None:
-        active = self._participants.edge_nodes()
-        if block.header.edge_node not in active.values():
-            raise BlockRejectedError(f"0x{block.header.edge_node.hex()} is no active edge node")
-        if any(entry.receiver not in active for entry in block.transactions):
-            raise BlockRejectedError("a transaction names a receiver that is no active edge node")
-
-    def _recompute(self, block: SealedBlock) -> Candidate:
-        absent = self.missing(block)
-        if absent:
-            raise MissingGradientsError(absent)
-        headers = {entry.gradient: self.assembler.pooled(entry).gradient.header for entry in block.transactions}
-        self.state.check_contents(block.transactions, headers, self.rules.per_client)
-        self._adopt_signatures(block)
-        candidate = self.assembler.assemble(block.transactions, block.header.edge_node)
-        if candidate.header != block.header or candidate.rewards != block.rewards:
-            raise BlockRejectedError(f"recomputation of block {block.header.number} gives another block")
-        return candidate
-
-    def _adopt_signatures(self, block: SealedBlock) -> None:
-        """A client can sign one local gradient twice. Where the block records another signature than the cache pool
-        holds, the body, which its miner has stored, brings it."""
-        items = [self.assembler.pooled(entry) for entry in block.transactions]
-        other = [
-            index
-            for index, (item, entry) in enumerate(zip(items, block.transactions, strict=True))
-            if item.gradient.signed.signature_digest != entry.signature
-        ]
-        if not other:
-            return
-        try:
-            body = decode(Body, self._blobs.get(Cid(RAW, block.header.body_digest), MAX_BODY))
-            resigned = [self._verifier.resigned(items[index].gradient, body.entries[index]) for index in other]
-        except (StorageError, MessageError, GradientRejectedError, IndexError) as error:
-            raise BlockRejectedError(f"the body of block {block.header.number} lacks a signature: {error}") from error
-        for index, gradient in zip(other, resigned, strict=True):
-            self.pool.add(replace(items[index], gradient=gradient))
-
-    def _check_omissions(self, block: SealedBlock) -> None:
-        headers = [self.assembler.pooled(entry).gradient.header for entry in block.transactions]
-        recorded = {(header.client, header.sequence) for header in headers}
-        for item in self.assembler.eligible():
-            header = item.gradient.header
-            overdue = block.header.number - item.known_at_block > self.rules.omission_limit
-            if not overdue or (header.client, header.sequence) in recorded:
-                continue
-            if self.assembler.has_room(block.transactions, item):
-                raise BlockRejectedError(
-                    f"the block leaves out a local gradient that is known since block {item.known_at_block}"
-                )
+        return self._recomputation.missing(block)
 
     # ---------------------------------------------------------------- what the ledger appended
 
     def record(self, block: SealedBlock) -> GlobalUpdate | None:
-        """Moves on to a block that the ledger appended; the global update that it carried, if any.
+        """Recomputes a block that the ledger appended and moves on to it; the global update that it carried, if any.
 
-        Raises MissingGradientsError, with nothing changed, if the cache pool lacks some of its local gradients.
+        Raises MissingGradientsError or MissingHistoryError if something has to be fetched first, BlockRejectedError if
+        recomputation gives another block; nothing has changed then.
         """
-        candidate = self._reviewed.get(block.header.hash)
-        if candidate is None:
+        if block.header.hash in self._reviewed:
+            candidate, _ = self._reviewed[block.header.hash]
+        else:
             self.state.check(block)
-            candidate = self._recompute(block)
-            self._approve(candidate)
-        aggregated = [*self.state.pending, *block.transactions] if candidate.update else []
+            candidate = self._recomputation.of(block)
+            self._keep_blobs(candidate)
         headers = {entry.gradient: self.assembler.pooled(entry).gradient.header for entry in block.transactions}
-        self.state.apply(block, headers)
         self._reviewed.clear()
-        if candidate.update is not None:
-            self.assembler.aggregator.advance(candidate.update)
-        if aggregated:
-            self._aggregated = {entry.gradient: self.assembler.pooled(entry) for entry in aggregated}
-        for entry in aggregated:
-            self.pool.remove(entry.gradient)
-        self._drop_superseded()
+        self.recorded.move_on(block, headers, candidate.standing)
         return candidate.update
 
-    def _drop_superseded(self) -> None:
-        pending = {entry.gradient for entry in self.state.pending}
-        for item in self.pool:
-            header = item.gradient.header
-            if header.digest not in pending and not self.state.is_sequence_free(header.client, header.sequence):
-                self.pool.remove(header.digest)
+    def adopt(self, block: SealedBlock, body: Body, basis: Basis | None = None) -> None:
+        """Moves on to a block that the ledger appended without recomputing it: its local gradients can't be had any
+        more, and more than half of the edge nodes have certified it.
+
+        `basis` is what its global update led to, if it carries one; without it this edge node can follow the ledger,
+        but assemble and review no further global update until `complete`. Raises BlockRejectedError, with nothing
+        changed, if the block does not follow, or body or history are not its own.
+        """
+        self.state.check(block)
+        headers = headers_of(block, body)
+        self.state.check_contents(block.transactions, headers, self.rules.per_client)
+        standing = None
+        if block.header.is_global_update:
+            standing = Standing(body.history, None) if basis is None else Standing.on(basis)
+            if standing.history_digest != body.history:
+                raise BlockRejectedError(f"the history is not the one that block {block.header.number} names")
+        self._reviewed.clear()
+        self.recorded.move_on(block, headers, standing)
+
+    def complete(self, basis: Basis) -> None:
+        """Brings what the newest global update led to, after it was adopted without. Raises BlockRejectedError."""
+        self.recorded.complete(basis)
+
+    def undo(self) -> SealedBlock:
+        """Takes back the newest block, which a host reorganisation took away: its local gradients wait again. Raises
+        FinalityError if the block was final."""
+        self._reviewed.clear()
+        return self.recorded.undo()
+
+    def missing_pending(self) -> list[bytes]:
+        """Digests of recorded local gradients that the next global update needs and the cache pool lacks."""
+        return [entry.gradient for entry in self.state.pending if self.pool.get(entry.gradient) is None]

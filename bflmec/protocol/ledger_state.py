@@ -69,6 +69,22 @@ class LedgerState:
 
     __hash__ = None  # type: ignore[assignment]  # it changes with every block
 
+    def copy(self) -> LedgerState:
+        """A state that goes its own way from here."""
+        twin = LedgerState(self.parameters)
+        twin.become(self)
+        return twin
+
+    def become(self, other: LedgerState) -> None:
+        """Takes on everything of another state of the same ledger."""
+        vars(self).update(vars(other))
+        self.hashes = other.hashes.copy()
+        self.anchors = other.anchors.copy()
+        self.pending = other.pending.copy()
+        self.balances = other.balances.copy()
+        self._windows = other._windows.copy()
+        self._gradients = {client: known.copy() for client, known in other._gradients.items()}
+
     @property
     def number(self) -> int:
         return len(self.hashes) - 1
@@ -79,6 +95,10 @@ class LedgerState:
 
     def is_sequence_free(self, client: bytes, sequence: int) -> bool:
         return self._windows.get(client, SequenceWindow()).is_free(sequence)
+
+    def next_sequence(self, client: bytes) -> int:
+        """The lowest sequence number above all that are recorded."""
+        return self._windows.get(client, SequenceWindow()).highest + 1
 
     def recorded_gradient(self, client: bytes, sequence: int) -> bytes | None:
         """Digest of the gradient that was recorded under that sequence, as long as the window remembers it."""

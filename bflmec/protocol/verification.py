@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +25,32 @@ from bflmec.protocol.ports import Participants, Verifier
 from bflmec.protocol.rules import Rules
 
 
+class LocalGradient(Protocol):
+    """A local gradient whose signature, origin and blob were checked, wherever its bytes lie."""
+
+    @property
+    def header(self) -> GradientHeader: ...
+
+    @property
+    def signed(self) -> SignedHeader: ...
+
+    @property
+    def vector(self) -> NDArray[np.float32]:
+        """(P,) float32, finite."""
+        ...
+
+    @property
+    def envelope(self) -> bytes: ...
+
+    @property
+    def digest(self) -> bytes:
+        """The gradient digest."""
+        ...
+
+
 @dataclass(frozen=True)
 class VerifiedGradient:
-    """A local gradient whose signature, origin and blob were checked. `vector` is (P,) float32, finite."""
+    """A local gradient in memory. `vector` is (P,) float32, finite."""
 
     header: GradientHeader
     signed: SignedHeader
@@ -58,22 +82,31 @@ class GradientVerifier:
     def __call__(self, envelope: bytes) -> VerifiedGradient:
         """The local gradient in the bytes of an Envelope. Whether its sequence is still free is for the caller to say.
 
-        Raises MessageError, BlobError or GradientRejectedError; the edge node's state does not change.
+        Raises MessageError, BlobError or GradientRejectedError; the edge node's state does not change. Until the
+        signature holds, nothing is done that costs more than checking it.
         """
+        upload, header = self.parse(envelope)
+        return self.verified(envelope, upload, header)
+
+    def parse(self, envelope: bytes) -> tuple[Envelope, GradientHeader]:
+        """An upload that nobody has vouched for yet. Raises MessageError unless it is canonical."""
         upload = decode(Envelope, envelope)
-        header = GradientHeader.decode(upload.signed.header)
+        return upload, GradientHeader.decode(upload.signed.header)
+
+    def verified(self, envelope: bytes, upload: Envelope, header: GradientHeader) -> VerifiedGradient:
+        """The local gradient of a parsed upload. Raises BlobError or GradientRejectedError."""
         self.check_header(header)
         _require(len(upload.blob) == header.blob_length, "the blob has another length than was signed")
         self.check_signature(header, upload.signed)
         _require(sha256(upload.blob).digest() == header.blob_digest, "the blob is not the one that was signed")
         return VerifiedGradient(header, upload.signed, decode_blob(self._spec, upload.blob), envelope)
 
-    def resigned(self, gradient: VerifiedGradient, signed: SignedHeader) -> VerifiedGradient:
+    def resigned(self, gradient: LocalGradient, signed: SignedHeader) -> VerifiedGradient:
         """The same local gradient under another signature of its client. Raises GradientRejectedError."""
         _require(signed.header == gradient.signed.header, "the signature is for another local gradient")
         self.check_signature(gradient.header, signed)
         blob = decode(Envelope, gradient.envelope).blob
-        return replace(gradient, signed=signed, envelope=encode(Envelope(signed, blob)))
+        return VerifiedGradient(gradient.header, signed, gradient.vector, encode(Envelope(signed, blob)))
 
     def check_header(self, header: GradientHeader) -> None:
         """Network, ledger, mode and anchor. Raises GradientRejectedError."""

@@ -25,16 +25,24 @@ def test_recorded_local_gradients_stay_until_a_global_update_takes_them_in(world
     assert pooled(world) == [(0, 1), (1, 1)]
 
 
-def test_a_global_update_empties_the_pool_of_what_it_took_in(world: ProtocolWorld) -> None:
+def test_what_a_global_update_took_in_waits_no_more(world: ProtocolWorld) -> None:
     world.run_block(world.envelope(0), world.envelope(1))
     world.run_block(world.envelope(2), world.envelope(3))
     assert world.nodes[0].state.anchor == 2
-    assert pooled(world) == []
+    assert world.nodes[0].due_at() is None
 
 
-def test_what_a_global_update_did_not_take_in_stays(world: ProtocolWorld) -> None:
+def test_what_a_global_update_took_in_leaves_the_pool_with_the_next_one(world: ProtocolWorld) -> None:
+    world.run_block(*(world.envelope(client, 1) for client in range(4)))
+    assert pooled(world) == [(client, 1) for client in range(4)]
+    world.run_block(*(world.envelope(client, 2) for client in range(4)))
+    assert pooled(world) == [(client, 2) for client in range(4)]
+
+
+def test_what_a_global_update_did_not_take_in_goes_on_waiting(world: ProtocolWorld) -> None:
     world.run_block(*(world.envelope(client) for client in range(4)), *(world.envelope(0, n) for n in (2, 3, 4)))
-    assert pooled(world) == [(0, 3), (0, 4)]
+    waiting = [item.gradient.header.sequence for item in world.nodes[0].assembler.eligible()]
+    assert waiting == [3, 4]
 
 
 def test_the_rival_under_a_recorded_sequence_is_dropped(world: ProtocolWorld) -> None:
