@@ -6,7 +6,8 @@ The object only decides. Its driver brings samples and connections, and runs the
     compose -> (upload) -> acknowledge                                          lines 10-16
 
 Updates that could not be sent stay pending; `compose` averages them, the newest included. Until a receipt comes back
-every attempt is signed under one sequence number, so that of several attempts only one can ever count.
+every attempt is signed under one sequence number, so that of several attempts only one can ever count. What is pending
+takes up bounded memory, however long a client has no connection: the oldest updates are kept as their sum.
 """
 
 from __future__ import annotations
@@ -31,7 +32,14 @@ from bflmec.protocol.messages import (
     SignedHeader,
     encode,
 )
+from bflmec.protocol.pending import ATTEMPTS, Pending, PendingUpdates
 from bflmec.protocol.ports import Anchor, Blobs, LedgerView, Signer
+
+MAX_SEQUENCE = 2**63
+"""A client that lost its state is told no higher number to go on with: there are as many left after it."""
+
+MAX_UPDATES = 2**16 - 1
+"""So many averaged updates a header can count; it says this number for more, too."""
 
 
 class AnchorSearch(StrEnum):
@@ -59,7 +67,7 @@ class StartFrom(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class ClientRules:
     """How a client works. `data_threshold` is N; `strict_threshold` asks for more than N samples (Algorithm 2, line 1)
-    instead of at least N."""
+    instead of at least N. At most `pending_limit` vectors are kept for updates that could not be sent."""
 
     data_threshold: int = 75
     strict_threshold: bool = False
@@ -68,12 +76,15 @@ class ClientRules:
     after_training: AfterTraining = AfterTraining.CONSUME
     sliding_window: int = 300
     start_from: StartFrom = StartFrom.ANCHOR
+    pending_limit: int = 32
 
     def __post_init__(self) -> None:
         if self.data_threshold < 1:
             raise ConfigError("data_threshold must be at least 1 sample")
         if self.sliding_window < self.data_threshold:
             raise ConfigError("sliding_window must hold at least data_threshold samples")
+        if self.pending_limit < ATTEMPTS + 2:
+            raise ConfigError(f"pending_limit must be at least {ATTEMPTS + 2} vectors")
 
 
 @dataclass(frozen=True)
@@ -97,16 +108,6 @@ class TrainingTask:
     samples: NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class _Pending:
-    anchor: Anchor
-    anchor_weights: NDArray[np.float32]
-    weights: NDArray[np.float32]
-
-    def content(self, mode: Mode) -> NDArray[np.float32]:
-        return self.weights - self.anchor_weights if mode is Mode.DELTA else self.weights
-
-
 class Client:
     """State of one client between its events. `sequence` is the number of the next local gradient, from 1."""
 
@@ -123,8 +124,7 @@ class Client:
         self._blobs = blobs
         self._samples: list[int] = []
         self._fresh = 0
-        self._pending: list[_Pending] = []
-        self._composed: dict[bytes, int] = {}
+        self._pending = PendingUpdates(rules.pending_limit)
         self._envelope = b""
         self._enclosed = 0
 
@@ -148,20 +148,39 @@ class Client:
         return self.rules.data_threshold + self.rules.strict_threshold - self._fresh
 
     def jump(self, ledger: LedgerView) -> bool:
-        """Anchor jump (lines 2-5): reads the newest global gradient. Returns whether there was a newer one."""
+        """Anchor jump (lines 2-5): reads the newest global gradient. Returns whether there was another than before.
+
+        An anchor that a host reorganisation took away is left for the newest that there is; what was trained from it
+        stays pending under that one.
+        """
         newest = self._walk(ledger) if self.rules.anchor_search is AnchorSearch.WALK else ledger.latest_anchor()
-        if newest is None or (self.anchor is not None and newest.number <= self.anchor.number):
+        if newest is None or newest == self.anchor:
+            return False
+        if self.anchor is not None and newest.number <= self.anchor.number and not self._is_gone(ledger, self.anchor):
             return False
         blob = self._blobs.get(newest.content, limit=blob_size(self._spec))
         self._anchor_weights = decode_blob(self._spec, blob)
         self.anchor = newest
         self.weights = self._anchor_weights
+        self._leave_lost_anchors(newest, ledger)
         return True
 
+    def _is_gone(self, ledger: LedgerView, anchor: Anchor) -> bool:
+        """Whether another block has taken the anchor's place. A ledger that is merely behind has none there yet."""
+        return ledger.head_number() >= anchor.number and ledger.anchor_at(anchor.number) != anchor
+
+    def _leave_lost_anchors(self, newest: Anchor, ledger: LedgerView) -> None:
+        gone = {anchor for anchor in self._pending.anchors() - {newest} if self._is_gone(ledger, anchor)}
+        if not gone:
+            return
+        self._pending.move(gone, newest)
+        self._envelope, self._enclosed = b"", 0
+
     def _walk(self, ledger: LedgerView) -> Anchor | None:
-        start = -1 if self.anchor is None else self.anchor.number
+        """The newest anchor on the way from the client's own to the head; from the start if its own is gone."""
         newest = None
-        for number in range(start + 1, ledger.head_number() + 1):
+        start = 0 if self.anchor is None or self._is_gone(ledger, self.anchor) else self.anchor.number + 1
+        for number in range(start, ledger.head_number() + 1):
             newest = ledger.anchor_at(number) or newest
         return newest
 
@@ -190,57 +209,50 @@ class Client:
         self._begun = None
         if anchor == self.anchor:
             self.weights = weights
-        self._pending.append(_Pending(anchor, anchor_weights, weights))
+        content = weights - anchor_weights if self.rules.mode is Mode.DELTA else weights
+        self._pending.add(Pending(anchor, content))
 
     # ---------------------------------------------------------------- lines 10-16: average, sign, upload
 
     @property
     def pending(self) -> int:
         """How many local updates wait to be sent."""
-        return len(self._pending)
+        return self._pending.count
 
     def compose(self) -> bytes:
         """The signed envelope of everything pending: its average, under the oldest anchor among it.
 
-        As long as nothing is added it stays the same bytes, so that one local gradient has one signature.
+        As long as nothing is added it stays the same bytes, so that one local gradient has one signature. After so many
+        attempts without a receipt it covers what the last one covered; the rest goes with the next sequence number.
         """
-        if not self._pending:
+        if not self.pending:
             raise LedgerError("no local update is pending")
-        if self._enclosed != len(self._pending):
-            self._envelope = self._sign()
-            self._enclosed = len(self._pending)
+        count = self._pending.next_attempt()
+        if self._enclosed != count:
+            self._envelope = self._sign(count)
+            self._enclosed = count
         return self._envelope
 
-    def _sign(self) -> bytes:
-        content = self._average()
-        blob = encode_blob(self._spec, content)
-        oldest = min((update.anchor for update in self._pending), key=lambda anchor: anchor.number)
+    def _sign(self, count: int) -> bytes:
+        covered = self._pending.oldest(count)
+        blob = encode_blob(self._spec, covered.average())
         header = GradientHeader(
             chain_id=self.identity.chain_id,
             ledger=self.identity.ledger,
             client=self.identity.account,
             sequence=self.sequence,
-            anchor=oldest.number,
-            anchor_hash=oldest.hash,
+            anchor=covered.anchor.number,
+            anchor_hash=covered.anchor.hash,
             mode=self.rules.mode,
             blob_digest=sha256(blob).digest(),
             blob_length=len(blob),
-            updates=len(self._pending),
+            updates=min(count, MAX_UPDATES),
         )
         signer = self.identity.signer
         signature = signer.sign(header.digest, GRADIENT_CONTEXT)
-        self._composed[header.digest] = len(self._pending)
+        self._pending.attempted(header.digest, count)
         signed = SignedHeader(header.encode(), self.identity.scheme, signature, signer.public_key)
         return encode(Envelope(signed, blob))
-
-    def _average(self) -> NDArray[np.float32]:
-        contents = [update.content(self.rules.mode) for update in self._pending]
-        if len(contents) == 1:
-            return contents[0]
-        total = contents[0].astype(np.float64)
-        for content in contents[1:]:
-            total += content
-        return (total / len(contents)).astype(np.float32)
 
     def acknowledge(self, receipt: Receipt) -> int:
         """Takes a receipt, whose signature the driver has checked: what it covers is no longer pending.
@@ -248,14 +260,26 @@ class Client:
         Returns how many local updates it covered. Raises GradientRejectedError for a local gradient that this client
         never composed under its current sequence.
         """
-        covered = self._composed.get(receipt.gradient)
+        covered = self._pending.covered_by(receipt.gradient)
         if covered is None:
             raise GradientRejectedError("the receipt is for a local gradient that this client did not send")
-        del self._pending[:covered]
-        self._composed.clear()
-        self._envelope, self._enclosed = b"", 0
-        self.sequence += 1
+        self._pending.drop(covered)
+        self._begin_sequence(self.sequence + 1)
         return covered
+
+    def continue_from(self, sequence: int) -> None:
+        """For a client that lost its state: goes on with a sequence number that is free according to the ledger and the
+        edge nodes. Raises GradientRejectedError if the client is past it already."""
+        if not self.sequence <= sequence <= MAX_SEQUENCE:
+            raise GradientRejectedError(
+                f"the next sequence number is {self.sequence} to {MAX_SEQUENCE}, not {sequence}"
+            )
+        self._begin_sequence(sequence)
+
+    def _begin_sequence(self, sequence: int) -> None:
+        self.sequence = sequence
+        self._pending.forget_attempts()
+        self._envelope, self._enclosed = b"", 0
 
 
 def nearest_first(distances: dict[int, float], unreachable: frozenset[int] = frozenset()) -> list[int]:
