@@ -24,9 +24,10 @@ def create_edge_node(
     verify: Verifier,
     pool: CachePool,
     blobs: Blobs,
+    quorum: bool = True,
 ) -> EdgeNode:
     """An edge node at block 0. Raises RulesMismatchError if the ledger committed to other rules."""
-    state, rules, spec = LedgerState(parameters), rules_of(config, genesis.model), genesis.model.spec
+    state, rules, spec = LedgerState(parameters), rules_of(config, genesis.model, quorum=quorum), genesis.model.spec
     return EdgeNode(
         identity,
         state=state,

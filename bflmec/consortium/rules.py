@@ -9,8 +9,8 @@ from bflmec.protocol.messages import Mode
 from bflmec.protocol.rules import Rules
 
 
-def rules_of(config: Config, model: Model) -> Rules:
-    """The rules that all edge nodes of the ledger share."""
+def rules_of(config: Config, model: Model, *, quorum: bool = True) -> Rules:
+    """The rules that all edge nodes of the ledger share. Only an experiment in one process goes without a quorum."""
     return Rules(
         model=config.learning.model,
         parameters=model.spec.size,
@@ -19,6 +19,7 @@ def rules_of(config: Config, model: Model) -> Rules:
         per_client=config.ledger.per_client,
         omission_limit=config.ledger.omission_limit,
         aggregation=config.aggregation,
+        quorum=quorum,
     )
 
 

@@ -19,6 +19,7 @@ from bflmec.protocol.client import ClientIdentity
 from bflmec.protocol.edge_node import EdgeNodeIdentity
 from bflmec.protocol.ledger_state import LedgerParameters
 from bflmec.simulation.assembly import Consortium, RegistrySnapshot, assemble
+from bflmec.simulation.conduct import HONEST, Conduct
 from bflmec.simulation.population import Population, create_population
 from bflmec.simulation.simulation import AppendedBlock, Simulation
 from bflmec.storage import MemoryStore
@@ -83,7 +84,7 @@ def light_consortium(config: Config, population: Population) -> Consortium:
         max_transactions=config.ledger.max_transactions,
         base_reward=config.aggregation.base_reward,
         miner_reward=0,
-        rules_digest=rules_of(config, population.model).digest,
+        rules_digest=rules_of(config, population.model, quorum=False).digest,
         genesis=cid_of(population.genesis.blob),
     )
     return Consortium(
@@ -97,6 +98,7 @@ def light_consortium(config: Config, population: Population) -> Consortium:
             for account in accounts
         ),
         gateway=None,
+        quorum=False,
     )
 
 
@@ -115,11 +117,11 @@ class LightWorld:
     simulation: Simulation
 
     @classmethod
-    def of(cls, config: Config, dataset: Dataset) -> LightWorld:
-        """Raises ConfigError for a configuration that can't be run."""
+    def of(cls, config: Config, dataset: Dataset, conduct: Conduct = HONEST) -> LightWorld:
+        """A world whose clients behave as `conduct` says. Raises ConfigError for a configuration that can't be run."""
         population = create_population(config, dataset)
         config = _without_search(config)
-        return cls(config, population, assemble(config, population, light_consortium(config, population)))
+        return cls(config, population, assemble(config, population, light_consortium(config, population), conduct))
 
     def blocks(self) -> Iterator[AppendedBlock]:
         """The blocks of the run, as they are appended."""

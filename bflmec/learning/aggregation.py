@@ -28,20 +28,11 @@ def clip_factors(norms: Sequence[float], accepted: Sequence[float], clip: float 
     return tuple(1.0 if norm <= bound else bound / norm for norm in norms)
 
 
-def fair_aggregation(
-    anchor_weights: Float32, vectors: Sequence[Float32 | Float64], factors: Sequence[float], mode: Mode
-) -> Float32 | None:
-    """Σ factor_i · vector_i, on top of the anchor's weights for deltas: float32 of shape (P,).
-
-    `factors` are p_i times clip factor, `vectors` in ledger order. None if a sum exceeds the range of float32.
-    """
-    # One ufunc for each operation: no fused multiply-add, no BLAS, so the bits depend on the order alone.
-    total = np.zeros(anchor_weights.shape)
-    term = np.empty_like(total)
-    for factor, vector in zip(factors, vectors, strict=True):
-        total += np.multiply(vector, factor, out=term, dtype=np.float64)
+def applied(anchor_weights: Float32, combined: Float64, mode: Mode) -> Float32 | None:
+    """The new global gradient, float32 of shape (P,): the combination of the kept ones, on top of the anchor's weights
+    for deltas. None if a value exceeds the range of float32. `combined` is overwritten."""
     if mode == "delta":
-        total += anchor_weights
-    if not np.all(np.abs(total, out=term) <= np.finfo(np.float32).max):
+        combined += anchor_weights
+    if not np.all(np.abs(combined) <= np.finfo(np.float32).max):
         return None
-    return total.astype(np.float32)
+    return combined.astype(np.float32)

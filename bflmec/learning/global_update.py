@@ -9,7 +9,7 @@ from enum import StrEnum
 import numpy as np
 
 from bflmec.errors import BlobError, GradientRejectedError
-from bflmec.learning.aggregation import clip_factors, fair_aggregation, weights_of
+from bflmec.learning.aggregation import applied, clip_factors, weights_of
 from bflmec.learning.clustering import NOISE
 from bflmec.learning.contribution import Identification, Label, identify
 from bflmec.learning.features import Distances, round_distances
@@ -110,7 +110,8 @@ def global_update(
     if len(kept) >= rules.k_min:
         shares = weights_of(thetas)
         scales = [float(share) * factors[i] for i, share in zip(kept, shares, strict=True)]
-        weights = fair_aggregation(anchor_weights, [vectors[i] for i in kept], scales, rules.mode)
+        combined = pipeline.combination.combine([vectors[i] for i in kept], scales, [factors[i] for i in kept])
+        weights = applied(anchor_weights, combined, rules.mode)
 
     theta_of = dict(zip(kept, thetas, strict=True))
     return GlobalUpdate(

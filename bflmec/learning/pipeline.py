@@ -13,7 +13,7 @@ or entry point (see `bflmec.registry`); `rules.options` has its constants, to wh
         def cluster(self, distances):
             return np.where(distances.values[-1] < self.radius, 0, NOISE)
 
-The registries are `features`, `references`, `clusterings`, `thetas` and `strategies`.
+The registries are `features`, `references`, `clusterings`, `thetas`, `strategies` and `combinations`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bflmec.errors import ConfigError
+from bflmec.learning import robust_clustering as robust_clustering  # enters its clusterers into the registry
 from bflmec.learning.clustering import Clusterer, clusterings
+from bflmec.learning.combinations import Combination, combinations
 from bflmec.learning.contribution import Strategy, Theta, strategies, thetas
 from bflmec.learning.features import Features, features
 from bflmec.learning.references import Reference, references
@@ -37,6 +39,7 @@ class Pipeline:
     clusterer: Clusterer
     theta: Theta
     strategy: Strategy
+    combination: Combination
 
     @classmethod
     def of(cls, rules: AggregationRules) -> Pipeline:
@@ -47,11 +50,12 @@ class Pipeline:
             clusterings.get(rules.clustering)(rules),
             thetas.get(rules.theta)(rules),
             strategies.get(rules.strategy)(rules),
+            combinations.get(rules.combination)(rules),
         )
 
     def require_deterministic(self) -> None:
         """Raises ConfigError, for a quorum, if one of the plug-ins may differ between machines."""
-        for part in (self.features, self.reference, self.clusterer, self.theta, self.strategy):
+        for part in (self.features, self.reference, self.clusterer, self.theta, self.strategy, self.combination):
             if not part.deterministic:
                 raise ConfigError(
                     f"{type(part).__name__} may give other results on other machines: edge nodes could not agree; "

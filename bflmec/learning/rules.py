@@ -47,6 +47,9 @@ class AggregationRules:
     """Neighbours (itself included) that make a core member in `dbscan`; None asks for more than half."""
     reference: str = "median"
     """The global gradient that is appended to the clustered set (registry `references`)."""
+    combination: str = "fair"
+    """How the kept local gradients become one: `fair` aggregation (Eq. II.4), or a robust statistic (registry
+    `combinations`)."""
     require_majority: bool = True
     """Whether the global gradient's cluster has to hold more than half of the clustered set."""
     history: int = 60
@@ -83,7 +86,8 @@ class AggregationRules:
         """
         plain: dict[str, int | str] = {"version": ALGORITHM_VERSION}
         for rule in fields(self):
-            if rule.name != "options":
+            # Younger than the first ledgers, so it is written where it differs: they keep their digest.
+            if rule.name != "options" and not (rule.name == "combination" and self.combination == "fair"):
                 value = getattr(self, rule.name)
                 plain[rule.name] = (
                     repr(float(value)) if rule.name in _FRACTIONS and value is not None else _plain(value)

@@ -19,7 +19,7 @@ class Rules:
 
     `schemes` are the signature schemes that clients may use. `per_client` bounds how many local gradients of one client
     are recorded between two anchors. A block that leaves out what was known `omission_limit` blocks ago finds no
-    approval.
+    approval. Without a `quorum` nobody recomputes on another machine, and plug-ins need not give the same bits there.
     """
 
     model: str
@@ -29,6 +29,7 @@ class Rules:
     per_client: int = 2
     omission_limit: int = 8
     aggregation: AggregationRules = field(default_factory=AggregationRules)
+    quorum: bool = True
 
     def __post_init__(self) -> None:
         if self.aggregation_threshold < 1:
@@ -40,7 +41,9 @@ class Rules:
                 f"k_min = {self.aggregation.k_min} distinct clients can't be kept out of "
                 f"aggregation_threshold = {self.aggregation_threshold} local gradients; lower k_min or collect more"
             )
-        Pipeline.of(self.aggregation).require_deterministic()
+        pipeline = Pipeline.of(self.aggregation)
+        if self.quorum:
+            pipeline.require_deterministic()
         if not self.schemes:
             raise ConfigError("no signature scheme is allowed; name at least one")
 

@@ -14,6 +14,7 @@ from bflmec.protocol.client import Client, ClientIdentity
 from bflmec.protocol.edge_node import EdgeNodeIdentity
 from bflmec.protocol.ledger_state import LedgerParameters
 from bflmec.protocol.ports import Blobs, Participants, Verifier
+from bflmec.simulation.conduct import HONEST, Conduct
 from bflmec.simulation.gateway import LedgerGateway, StateGateway
 from bflmec.simulation.population import Population
 from bflmec.simulation.simulation import Simulation
@@ -45,6 +46,8 @@ class Consortium:
     edge_nodes: tuple[EdgeNodeIdentity, ...]
     clients: tuple[ClientIdentity, ...]
     gateway: LedgerGateway | None
+    quorum: bool = True
+    """Whether edge nodes on other machines have to come to the same bits."""
 
 
 def trace_of(config: Config) -> Trace:
@@ -55,8 +58,8 @@ def trace_of(config: Config) -> Trace:
     return draw_trace(config.world, experiment.clients, experiment.edge_nodes, experiment.seed)
 
 
-def assemble(config: Config, population: Population, consortium: Consortium) -> Simulation:
-    """A simulation that is ready to run. Stores the genesis global gradient."""
+def assemble(config: Config, population: Population, consortium: Consortium, conduct: Conduct = HONEST) -> Simulation:
+    """A simulation that is ready to run, whose clients behave as `conduct` says. Stores the genesis global gradient."""
     consortium.blobs.put(population.genesis.blob)
     edge_nodes = [
         create_edge_node(
@@ -68,11 +71,16 @@ def assemble(config: Config, population: Population, consortium: Consortium) -> 
             verify=consortium.verify,
             pool=MemoryCachePool(),
             blobs=consortium.blobs,
+            quorum=consortium.quorum,
         )
         for identity in consortium.edge_nodes
     ]
     rules = client_rules_of(config)
-    clients = [Client(identity, rules, population.model.spec, consortium.blobs) for identity in consortium.clients]
+    clients = [
+        Client(identity, conduct.rules(index, rules), population.model.spec, consortium.blobs)
+        for index, identity in enumerate(consortium.clients)
+    ]
+    population.trainer.conduct = conduct
     return Simulation(
         world=config.world,
         trace=trace_of(config),
@@ -84,4 +92,5 @@ def assemble(config: Config, population: Population, consortium: Consortium) -> 
         receipt_keys={identity.id: identity.receipts.public_key for identity in consortium.edge_nodes},
         edge_nodes=edge_nodes,
         clients=clients,
+        conduct=conduct,
     )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import simpy
+from numpy.typing import NDArray
 
 from bflmec.errors import BFLMECError, GradientRejectedError
-from bflmec.protocol.client import Client, nearest_first
+from bflmec.protocol.client import Client, TrainingTask, nearest_first
 from bflmec.protocol.messages import Receipt
 from bflmec.simulation.measurements import Latency
 
@@ -53,9 +55,15 @@ class ClientProcess:
             duration = sim.trainer.steps(task) * sim.world.step_time
             sim.measurements.took(Latency.LOCAL, duration)
             yield sim.env.timeout(duration)
-            client.finish_update(job.result())
+            self._finish(task, job.result())
             self._trained.succeed()
             self._trained = sim.env.event()
+
+    def _finish(self, task: TrainingTask, weights: NDArray[np.float32]) -> None:
+        sent = self._sim.conduct.trained(self._index, task.start, weights)
+        self.client.finish_update(sent)
+        if self.client.weights is sent:
+            self.client.weights = weights  # whoever cheats others goes on with its own true weights
 
     def _collect(self) -> Process:
         missing = self.client.missing_samples
@@ -144,4 +152,5 @@ class ClientProcess:
         if not self._sim.receipt_holds(receipt):
             raise GradientRejectedError(f"the receipt of edge node {receipt.edge_node} does not hold")
         covered = self.client.acknowledge(receipt)
+        self._sim.conduct.sent(self._index, receipt.gradient, covered)
         self._sim.measurements.acknowledged(self._index, receipt.gradient, covered)

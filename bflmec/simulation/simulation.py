@@ -22,6 +22,7 @@ from bflmec.protocol.edge_node import EdgeNode
 from bflmec.protocol.messages import RECEIPT_CONTEXT, Receipt
 from bflmec.protocol.ports import Participants, Verifier
 from bflmec.simulation.client_process import ClientProcess
+from bflmec.simulation.conduct import HONEST, Conduct
 from bflmec.simulation.edge_process import EdgeProcess
 from bflmec.simulation.gateway import LedgerGateway
 from bflmec.simulation.measurements import Measurements
@@ -55,6 +56,7 @@ class Simulation:
         receipt_keys: dict[int, bytes],
         edge_nodes: Sequence[EdgeNode],
         clients: Sequence[Client],
+        conduct: Conduct = HONEST,
     ) -> None:
         self.env = simpy.Environment()
         self.world = world
@@ -62,6 +64,7 @@ class Simulation:
         self.trainer = trainer
         self.gateway = gateway
         self.participants = participants
+        self.conduct = conduct
         self.measurements = Measurements()
         self.edge_nodes = [EdgeProcess(self, index, node) for index, node in enumerate(edge_nodes)]
         self.clients = [ClientProcess(self, index, client) for index, client in enumerate(clients)]

@@ -15,6 +15,7 @@ from bflmec.learning.datasets import Dataset
 from bflmec.learning.local_update import LocalTask, LocalUpdateRules, local_updates
 from bflmec.learning.models import Model
 from bflmec.protocol.client import TrainingTask
+from bflmec.simulation.conduct import HONEST, Conduct
 
 
 @dataclass(eq=False)
@@ -43,6 +44,7 @@ class Trainer:
         self._shares = shares
         self._rules = rules
         self._seed = seed
+        self.conduct: Conduct = HONEST
         self._waiting: list[Job] = []
 
     def samples_of(self, client: int) -> int:
@@ -56,7 +58,8 @@ class Trainer:
         """The batches are drawn from the run's seed, the client and the number of its update."""
         chosen = self._shares[client][task.samples]
         rng = np.random.default_rng([self._seed, 0x5EED, client, task.number])
-        local = LocalTask(task.start, self._dataset.train_x[chosen], self._dataset.train_y[chosen], rng)
+        x, y = self.conduct.data(client, self._dataset.train_x[chosen], self._dataset.train_y[chosen])
+        local = LocalTask(task.start, x, y, rng)
         job = Job(local, self)
         self._waiting.append(job)
         return job

@@ -8,14 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bflmec.learning.aggregation import clip_factors, fair_aggregation, weights_of
+from bflmec.learning.aggregation import applied, clip_factors, weights_of
+from bflmec.learning.combinations import Fair
 from bflmec.learning.rewards import apportion
+from bflmec.learning.rules import DEFAULT_RULES, Mode
 
 THETAS = st.lists(st.integers(0, 2**31), min_size=1, max_size=30)
 
 
 def f32(*values: float) -> np.ndarray:
     return np.array(values, np.float32)
+
+
+def fair_aggregation(
+    anchor: np.ndarray, vectors: list[np.ndarray], factors: list[float], mode: Mode
+) -> np.ndarray | None:
+    combined = Fair(DEFAULT_RULES).combine(vectors, factors, [1.0] * len(vectors))
+    return applied(anchor, combined, mode)
 
 
 @given(THETAS)
