@@ -1,12 +1,11 @@
 """An IPFS daemon through the library ipfshttpclient: pip install 'bflmec[ipfs]'.
 
-For programs that already have one. The storage `ipfs` does the same with less, and bounds every answer; this library
-lets blocks be bounded, and takes other answers in whole.
+For a daemon of one's own: the library takes every answer in whole before anybody can look at its size, and has no limit
+on the time of a whole call, only on each silence. The storage `ipfs` bounds both. What comes is checked all the same.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -18,7 +17,7 @@ from bflmec.errors import MissingExtraError, StorageError, StorageUnavailableErr
 from bflmec.storage import ipfs_replies as replies
 from bflmec.storage.cid import Cid
 from bflmec.storage.ipfs_address import DaemonAddress
-from bflmec.storage.ipfs_api import ADD_PARAMETERS, Timeouts, bounded, headers_of, refused, require_private_way
+from bflmec.storage.ipfs_api import ADD_PARAMETERS, Timeouts, headers_of, refused, require_private_way
 from bflmec.storage.ipfs_authorization import Authorization
 from bflmec.storage.ipfs_daemon import IpfsDaemon
 from bflmec.storage.protocol import Buffer, storages
@@ -98,13 +97,12 @@ class IpfsHttpClientApi:
         self._client.close()
 
     def _block(self, cid: Cid, seconds: float, options: dict[str, str]) -> bytes:
-        deadline = time.monotonic() + seconds
         options = options | {"timeout": f"{seconds}s"}
-        with (
-            self._talking("block/get"),
-            self._client.block.get(str(cid), opts=options, stream=True, timeout=self._seconds(seconds)) as chunks,
-        ):
-            return b"".join(bounded(chunks, MAX_BLOCK_SIZE, deadline, f"{self}: block/get"))
+        with self._talking("block/get"):
+            block: bytes = self._client.block.get(str(cid), opts=options, timeout=self._seconds(seconds))
+        if len(block) > MAX_BLOCK_SIZE:
+            raise StorageError(f"{self}: block/get answered with more than {MAX_BLOCK_SIZE} bytes")
+        return block
 
     def _local(self) -> dict[str, Any]:
         seconds = self._timeouts.local

@@ -1,4 +1,4 @@
-"""The storages that all keep the same promises: the embedded one, the one in memory, and a daemon through both clients."""
+"""The storages that keep the same promises: the embedded one, the one in memory, a daemon through both clients."""
 
 from __future__ import annotations
 
