@@ -15,7 +15,7 @@ from bflmec.protocol.aggregator import Aggregator, Standing
 from bflmec.protocol.blocks import ZERO_DIGEST, Header, Reward, SealedBlock, Transaction, transactions_hash
 from bflmec.protocol.cache_pool import CachePool, PooledGradient
 from bflmec.protocol.ledger_state import LedgerState
-from bflmec.protocol.messages import MAX_BODY, Body, SignedHeader, encode
+from bflmec.protocol.messages import MAX_BODY, Body, GradientHeader, SignedHeader, encode
 from bflmec.protocol.rules import Rules
 from bflmec.protocol.verification import LocalGradient
 from bflmec.storage.unixfs import cid_of
@@ -66,14 +66,7 @@ class BlockAssembler:
         chosen: list[PooledGradient] = []
         for item in self._pool:
             header, signed = item.gradient.header, item.gradient.signed
-            if not self._state.is_sequence_free(header.client, header.sequence):
-                continue
-            first = self._pool.of_sequence(header.client, header.sequence)
-            if (
-                counts[header.client] >= self._rules.per_client
-                or first is None
-                or first.gradient.digest != header.digest
-            ):
+            if counts[header.client] >= self._rules.per_client or not self._is_first_choice(header):
                 continue
             size += entry_size(signed)
             if len(chosen) == limit or size > MAX_BODY:
@@ -81,6 +74,13 @@ class BlockAssembler:
             counts[header.client] += 1
             chosen.append(item)
         return chosen
+
+    def _is_first_choice(self, header: GradientHeader) -> bool:
+        """Whether the local gradient is the first pooled one of a free sequence, among those whose anchor is there."""
+        if not self._state.is_sequence_free(header.client, header.sequence):
+            return False
+        rivals = (item.gradient.header for item in self._pool.of_sequence(header.client, header.sequence))
+        return next((rival.digest for rival in rivals if self._state.holds_anchor_of(rival)), None) == header.digest
 
     def has_room(self, transactions: Sequence[Transaction], item: PooledGradient) -> bool:
         """Whether a block of these transactions, which are pooled, could have recorded `item` too."""

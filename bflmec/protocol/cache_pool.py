@@ -42,8 +42,8 @@ class CachePool(Protocol):
         """All local gradients of a client, in the order of arrival."""
         ...
 
-    def of_sequence(self, client: bytes, sequence: int) -> PooledGradient | None:
-        """The first that arrived under that sequence."""
+    def of_sequence(self, client: bytes, sequence: int) -> list[PooledGradient]:
+        """All that a client signed under one sequence number, in the order of arrival."""
         ...
 
     def remove(self, digest: bytes) -> object:
@@ -82,11 +82,9 @@ class PoolIndex:
     def of_client(self, client: bytes) -> list[PooledGradient]:
         return [self._items[digest] for digest in self._clients.get(client, ())]
 
-    def of_sequence(self, client: bytes, sequence: int) -> PooledGradient | None:
-        for digest, taken in self._clients.get(client, {}).items():
-            if taken == sequence:
-                return self._items[digest]
-        return None
+    def of_sequence(self, client: bytes, sequence: int) -> list[PooledGradient]:
+        known = self._clients.get(client, {})
+        return [self._items[digest] for digest, taken in known.items() if taken == sequence]
 
     def __iter__(self) -> Iterator[PooledGradient]:
         return iter(list(self._items.values()))

@@ -14,15 +14,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bflmec.errors import ConfigError, GradientRejectedError, LedgerError
+from bflmec.errors import GradientRejectedError, LedgerError, MessageError
 from bflmec.learning.blob import blob_size, decode_blob, encode_blob
 from bflmec.learning.tensors import TensorSpec
+from bflmec.protocol.client_rules import AfterTraining, AnchorSearch, ClientRules, StartFrom
+from bflmec.protocol.client_snapshot import (
+    VERSION,
+    ClientSnapshot,
+    pack_anchor,
+    pack_pending,
+    unpack_anchor,
+    unpack_pending,
+)
 from bflmec.protocol.messages import (
     GRADIENT_CONTEXT,
     Envelope,
@@ -32,59 +40,25 @@ from bflmec.protocol.messages import (
     SignedHeader,
     encode,
 )
-from bflmec.protocol.pending import ATTEMPTS, Pending, PendingUpdates
+from bflmec.protocol.pending import Pending, PendingUpdates
 from bflmec.protocol.ports import Anchor, Blobs, LedgerView, Signer
+
+__all__ = [
+    "AfterTraining",
+    "AnchorSearch",
+    "Client",
+    "ClientIdentity",
+    "ClientRules",
+    "StartFrom",
+    "TrainingTask",
+    "nearest_first",
+]
 
 MAX_SEQUENCE = 2**63
 """A client that lost its state is told no higher number to go on with: there are as many left after it."""
 
 MAX_UPDATES = 2**16 - 1
 """So many averaged updates a header can count; it says this number for more, too."""
-
-
-class AnchorSearch(StrEnum):
-    """How a client finds the newest global gradient: asks for it, or walks block by block from its own anchor."""
-
-    LATEST = "latest"
-    WALK = "walk"
-
-
-class AfterTraining(StrEnum):
-    """What becomes of the samples that a local update was trained on."""
-
-    CONSUME = "consume"
-    SLIDING = "sliding"
-    ACCUMULATE = "accumulate"
-
-
-class StartFrom(StrEnum):
-    """Where training starts when there is no newer global gradient."""
-
-    ANCHOR = "anchor"
-    OWN = "own"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClientRules:
-    """How a client works. `data_threshold` is N; `strict_threshold` asks for more than N samples (Algorithm 2, line 1)
-    instead of at least N. At most `pending_limit` vectors are kept for updates that could not be sent."""
-
-    data_threshold: int = 75
-    strict_threshold: bool = False
-    mode: Mode = Mode.DELTA
-    anchor_search: AnchorSearch = AnchorSearch.LATEST
-    after_training: AfterTraining = AfterTraining.CONSUME
-    sliding_window: int = 300
-    start_from: StartFrom = StartFrom.ANCHOR
-    pending_limit: int = 32
-
-    def __post_init__(self) -> None:
-        if self.data_threshold < 1:
-            raise ConfigError("data_threshold must be at least 1 sample")
-        if self.sliding_window < self.data_threshold:
-            raise ConfigError("sliding_window must hold at least data_threshold samples")
-        if self.pending_limit < ATTEMPTS + 2:
-            raise ConfigError(f"pending_limit must be at least {ATTEMPTS + 2} vectors")
 
 
 @dataclass(frozen=True)
@@ -275,6 +249,41 @@ class Client:
                 f"the next sequence number is {self.sequence} to {MAX_SEQUENCE}, not {sequence}"
             )
         self._begin_sequence(sequence)
+
+    def snapshot(self) -> ClientSnapshot:
+        """Everything of this client that has to survive its process, samples aside."""
+        own = self.weights is not self._anchor_weights and self.weights is not None
+        return ClientSnapshot(
+            version=VERSION,
+            sequence=self.sequence,
+            updates=self.updates,
+            anchor=pack_anchor(self.anchor),
+            weights=self.weights.astype("<f4").tobytes() if own and self.weights is not None else b"",
+            pending=pack_pending(self._pending.updates),
+            attempts=self._pending.attempts,
+            envelope=self._envelope,
+            enclosed=self._enclosed,
+        )
+
+    def resume(self, snapshot: ClientSnapshot) -> None:
+        """Goes on where an earlier process stopped. Raises MessageError if the snapshot is not of this model,
+        StorageError if the anchor's global gradient can't be read; nothing has changed then."""
+        anchor, pending = unpack_anchor(snapshot.anchor), unpack_pending(snapshot.pending, self._spec)
+        anchor_weights = None
+        if anchor is not None:
+            anchor_weights = decode_blob(self._spec, self._blobs.get(anchor.content, limit=blob_size(self._spec)))
+        weights = anchor_weights
+        if snapshot.weights:
+            if len(snapshot.weights) != 4 * self._spec.size:
+                raise MessageError("the client's state is of another model; restore the one of this ledger")
+            weights = np.frombuffer(snapshot.weights, "<f4").astype(np.float32)
+        try:
+            self._pending.resume(pending, snapshot.attempts)
+        except ValueError as error:
+            raise MessageError(f"the client's state is damaged ({error}); restore it from a backup") from error
+        self.anchor, self._anchor_weights, self.weights = anchor, anchor_weights, weights
+        self.sequence, self.updates = snapshot.sequence, snapshot.updates
+        self._envelope, self._enclosed = snapshot.envelope, snapshot.enclosed
 
     def _begin_sequence(self, sequence: int) -> None:
         self.sequence = sequence

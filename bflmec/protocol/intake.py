@@ -103,8 +103,10 @@ class Intake:
             if recorded is None:
                 raise StaleSequenceError(f"sequence {header.sequence} is older than the window; sign the next one")
             return recorded
-        held = self._pool.of_sequence(header.client, header.sequence)
-        return None if held is None else held.gradient.digest
+        for item in self._pool.of_sequence(header.client, header.sequence):
+            if self._state.holds_anchor_of(item.gradient.header):
+                return item.gradient.digest
+        return None
 
     def _require_room(self, client: bytes, size: int, most: int) -> None:
         headers = [item.gradient.header for item in self._pool.of_client(client)]

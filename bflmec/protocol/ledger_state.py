@@ -93,6 +93,11 @@ class LedgerState:
     def head(self) -> bytes:
         return self.hashes[-1]
 
+    def holds_anchor_of(self, header: GradientHeader) -> bool:
+        """Whether the anchor that a local gradient was trained from is one of this ledger's."""
+        anchor = self.anchors.get(header.anchor)
+        return anchor is not None and anchor.hash == header.anchor_hash
+
     def is_sequence_free(self, client: bytes, sequence: int) -> bool:
         return self._windows.get(client, SequenceWindow()).is_free(sequence)
 
@@ -195,6 +200,9 @@ class LedgerState:
         for transaction in transactions:
             client, header = transaction.client, gradients[transaction.gradient]
             _require(header.client == client, "a transaction names another client than the one that signed")
+            _require(
+                self.holds_anchor_of(header), f"block {header.anchor} is no anchor of this ledger, or has another hash"
+            )
             window = windows.get(client) or self._windows.get(client) or SequenceWindow()
             _require(
                 window.is_free(header.sequence), f"sequence {header.sequence} of 0x{client.hex()} was recorded before"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import accumulate, pairwise
@@ -48,6 +48,22 @@ class PendingUpdates:
         self._limit = limit
         self._updates: list[Pending] = []
         self._attempts: dict[bytes, int] = {}
+
+    @property
+    def updates(self) -> list[Pending]:
+        return self._updates.copy()
+
+    @property
+    def attempts(self) -> dict[bytes, int]:
+        """How many of the oldest local updates each attempt covers, by its gradient digest."""
+        return self._attempts.copy()
+
+    def resume(self, updates: Sequence[Pending], attempts: Mapping[bytes, int]) -> None:
+        """Goes on with what an earlier process had. Raises ValueError if an attempt ends within a joined update."""
+        ends = set(accumulate(update.count for update in updates))
+        if not ends.issuperset(attempts.values()):
+            raise ValueError("an attempt covers a part of local updates that were joined")
+        self._updates, self._attempts = list(updates), dict(attempts)
 
     @property
     def count(self) -> int:

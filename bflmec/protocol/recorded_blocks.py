@@ -129,5 +129,10 @@ class RecordedBlocks:
         kept = self._taken.union(entry.gradient for entry in self._final.pending)
         for item in self._pool:
             header = item.gradient.header
-            if header.digest not in kept and not self._final.is_sequence_free(header.client, header.sequence):
+            is_free = self._final.is_sequence_free(header.client, header.sequence)
+            if header.digest not in kept and not (is_free and self._can_have_its_anchor(header)):
                 self._pool.remove(header.digest)
+
+    def _can_have_its_anchor(self, header: GradientHeader) -> bool:
+        """False once a reorganisation that took the anchor of a local gradient away is final."""
+        return header.anchor > self._final.number or self._final.holds_anchor_of(header)
