@@ -214,3 +214,31 @@ class VerificationError(BFLMECError, ValueError):
     """An audit found something that does not hold."""
 
     exit_code = 61
+
+
+class WalletError(BFLMECError, OSError):
+    """A wallet's folder is missing, in use, damaged, of another ledger, or can't be written."""
+
+    exit_code = 90
+
+
+class NotRegisteredError(BFLMECError, PermissionError):
+    """The client is not registered with the ledger, or may not register."""
+
+    exit_code = 91
+
+
+class NoEdgeNodeError(BFLMECError, ConnectionError):
+    """No edge node could be reached or took the upload, which stays pending; `retry_after` is in seconds."""
+
+    exit_code = 92
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ReceiptRejectedError(BFLMECError, ValueError):
+    """What an edge node answered is not its receipt for the local gradient that was sent."""
+
+    exit_code = 93

@@ -263,7 +263,7 @@ contract BFLLedger is IBFLLedger {
         }
     }
 
-    function _checkCertificate(address miner, bytes32 hash, bytes calldata certificate) private view {
+    function _checkCertificate(address miner, bytes32 hash, bytes calldata certificate) private {
         address[] memory signers = _certificates.signers(hash, certificate);
         bool isCertified = false;
         for (uint256 i = 0; i < signers.length; ++i) {

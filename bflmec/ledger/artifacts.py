@@ -12,9 +12,10 @@ from typing import Any
 
 from bflmec.errors import ArtifactError
 
-# What a deployment of the ledger consists of, and everything that has an artifact.
+# What a deployment of the ledger consists of, with either kind of certificates, and everything that has an artifact.
 LEDGER_CONTRACTS = ("BFLLedger", "ECDSACertificates", "Participants", "RewardToken")
-CONTRACTS = (*LEDGER_CONTRACTS, "MLDSA44Verifier")
+CERTIFICATES = {"ecdsa": "ECDSACertificates", "xmss": "XMSSCertificates"}
+CONTRACTS = (*LEDGER_CONTRACTS, "XMSSCertificates", "MLDSA44Verifier")
 
 _RECOMPILE = "recompile with `python -m bflmec.ledger.compile`, or reinstall the package"
 

@@ -15,7 +15,7 @@ from eth_utils.address import is_checksum_address, to_checksum_address
 from web3 import Web3
 
 from bflmec.errors import LedgerError, StorageError
-from bflmec.ledger.artifacts import LEDGER_CONTRACTS, load
+from bflmec.ledger.artifacts import CERTIFICATES, LEDGER_CONTRACTS, load
 from bflmec.ledger.interface import interface
 from bflmec.ledger.sender import MAX_GAS, Sender
 from bflmec.storage.cid import Cid
@@ -29,7 +29,8 @@ class DeploymentParameters:
     """What the constructors fix. Rewards are in the token's smallest unit, digests 32 bytes.
 
     `archive` keeps transactions and rewards readable by contracts; `open_registration` lets every account register as a
-    client instead of only those that were allowed (development).
+    client instead of only those that were allowed (development). `certificate_scheme` is how edge nodes sign blocks:
+    "ecdsa", or "xmss" for hash-based one-time keys, which a quantum computer does not break either.
     """
 
     difficulty: int
@@ -41,6 +42,7 @@ class DeploymentParameters:
     genesis: Cid
     archive: bool = False
     open_registration: bool = False
+    certificate_scheme: str = "ecdsa"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,13 +101,14 @@ class Deployment:
 
 
 def deploy(w3: Web3, account: LocalAccount, parameters: DeploymentParameters) -> Deployment:
-    """Deploy Participants (owned by `account`), ECDSACertificates, BFLLedger and RewardToken.
+    """Deploy Participants (owned by `account`), the contract of its certificates, BFLLedger and RewardToken.
 
     Raises LedgerRevertedError that names an impossible parameter, LedgerError when the chain refuses.
     """
     sender = Sender(w3, account)
     participants, block = _create(sender, "Participants", sender.address, parameters.open_registration)
-    certificates, _ = _create(sender, "ECDSACertificates")
+    scheme, arguments = certificates_contract(parameters.certificate_scheme, participants)
+    certificates, _ = _create(sender, scheme, *arguments)
     ledger, _ = _create(
         sender,
         "BFLLedger",
@@ -134,6 +137,13 @@ def deploy(w3: Web3, account: LocalAccount, parameters: DeploymentParameters) ->
         abi_digest=abi_digest(),
         parameters=parameters,
     )
+
+
+def certificates_contract(scheme: str, participants: bytes) -> tuple[str, tuple[bytes, ...]]:
+    """The contract of a certificate scheme and its constructor's arguments. Raises LedgerError for an unknown one."""
+    if scheme not in CERTIFICATES:
+        raise LedgerError(f"there are no certificates called {scheme!r}; known: {', '.join(CERTIFICATES)}")
+    return CERTIFICATES[scheme], (participants,) if scheme == "xmss" else ()
 
 
 def check(w3: Web3, deployment: Deployment) -> None:
@@ -192,6 +202,8 @@ def _value(name: str, kind: str, text: Any) -> Any:
     if kind == "bool" and isinstance(text, bool):
         return text
     if kind == "int" and isinstance(text, int) and not isinstance(text, bool) and text >= 0:
+        return text
+    if kind == "str" and text in CERTIFICATES:
         return text
     if kind == "Cid" and isinstance(text, str):
         return Cid.parse(text)

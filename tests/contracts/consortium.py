@@ -184,14 +184,16 @@ class Consortium:
     balances: dict[bytes, int] = field(default_factory=dict)
 
     @classmethod
-    def found(cls, chain: Chain, edge_nodes: int = 2, **changes: Any) -> Consortium:
+    def found(
+        cls, chain: Chain, edge_nodes: int = 2, certificates: str = "ECDSACertificates", **changes: Any
+    ) -> Consortium:
         participants = chain.deploy("Participants", chain.owner, False)
-        certificates = chain.deploy("ECDSACertificates")
+        scheme = chain.deploy(certificates, *([participants.address] if certificates == "XMSSCertificates" else []))
         given = {**PARAMETERS, **changes}
-        parameters = {"participants": participants.address, "certificates": certificates.address, **given}
+        parameters = {"participants": participants.address, "certificates": scheme.address, **given}
         ledger = chain.deploy("BFLLedger", tuple(parameters.values()))
         token = chain.deploy("RewardToken", ledger.address)
-        consortium = cls(chain, participants, certificates, ledger, token, parameters, [])
+        consortium = cls(chain, participants, scheme, ledger, token, parameters, [])
         for index in range(edge_nodes):
             consortium.admit(edge_node_key(index))
         return consortium

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from consortium import GAS, PARAMETERS, Chain, Consortium, account, digest, edge_node_key, share
+from hash_signers import HashConsortium, signer
 from web3.contract import Contract
 
 SNAPSHOT = Path(__file__).with_name("gas_snapshot.json")
@@ -31,6 +32,27 @@ def mean_update(chain: Chain, gradients: int, **changes: Any) -> int:
     consortium.append(consortium.block(gradients, rewards))
     spent = [consortium.append(consortium.block(gradients, rewards))["gasUsed"] for _ in range(UPDATES)]
     return round(sum(spent) / UPDATES)
+
+
+def mean_hash_based(chain: Chain, edge_nodes: int) -> int:
+    """`mean_update` for 10 gradients, certified by that many edge nodes with one-time keys of trees of height 12."""
+    hashes = HashConsortium.found(chain, edge_nodes, height=12, aggregationThreshold=10)
+    rewards = share(PARAMETERS["baseReward"], 10)
+    spent = []
+    for _ in range(9):
+        block = hashes.certified(hashes.base.block(10, rewards))
+        spent.append(hashes.base.append(block)["gasUsed"])
+    return round(sum(spent[1:]) / 8)
+
+
+def trees(chain: Chain) -> dict[str, int]:
+    hashes = HashConsortium.found(chain, 1, height=12)
+    contract, first = hashes.base.certificates, hashes.signers[0]
+    root = signer(contract, first.account, 12, epoch=2).root
+    entry = first.entry(first.contract, contract.functions.replacementHash(root, 12).call())
+    enrolled = chain.send(contract.functions.enroll(account(1), root, 12))
+    replaced = chain.send(contract.functions.replaceTree(root, 12, entry))
+    return {"enroll": int(enrolled["gasUsed"]), "replaceTree": int(replaced["gasUsed"])}
 
 
 def without_update(chain: Chain) -> int:
@@ -53,6 +75,7 @@ def deployments(chain: Chain) -> dict[str, int]:
     given = {"participants": participants.address, "certificates": certificates.address, **PARAMETERS}
     ledger = deploy("BFLLedger", tuple(given.values()))
     deploy("RewardToken", ledger.address)
+    deploy("XMSSCertificates", participants.address)
     return spent
 
 
@@ -90,6 +113,11 @@ def measured() -> dict[str, int]:
         **{f"append, {n} gradients and an update (mean)": mean_update(chain, n) for n in (10, 20)},
         "append, 10 gradients and an update, archived (mean)": mean_update(chain, 10, archive=True),
         "append, 1 gradient": without_update(chain),
+        **{
+            f"append, 10 gradients and an update, {n} hash-based signatures (mean)": mean_hash_based(chain, n)
+            for n in (2, 3)
+        },
+        **trees(chain),
         **claims(chain),
     }
 
@@ -115,6 +143,12 @@ def test_append_stays_within_its_target(name: str) -> None:
 
 def test_no_deployment_exceeds_what_one_transaction_may_use() -> None:
     assert all(gas <= GAS for gas in measured().values())
+
+
+def test_a_hash_based_signature_stays_within_its_target() -> None:
+    two, three = (measured()[f"append, 10 gradients and an update, {n} hash-based signatures (mean)"] for n in (2, 3))
+    assert three - two <= 105_000
+    assert two / 10 <= 35_000
 
 
 @pytest.mark.parametrize("edge_nodes", [3, 9])
