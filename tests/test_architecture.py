@@ -25,6 +25,7 @@ ALLOWED = {
     "ledger": BASE | {"crypto", "storage", "protocol"},
     "configuration": BASE | {"learning"},
     "consortium": SHARED | {"ledger", "configuration"},
+    "client": SHARED | {"ledger", "configuration", "consortium", "transport"},
     "simulation": SHARED | {"ledger", "devchain", "configuration", "consortium"},
     "runs": SHARED | {"ledger", "devchain", "configuration", "consortium", "simulation"},
     "experiments": SHARED | {"configuration", "consortium", "simulation", "runs"},
