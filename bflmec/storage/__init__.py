@@ -5,6 +5,7 @@ from bflmec.storage.fallback import FallbackStore, Getter
 from bflmec.storage.ipfs_daemon import IpfsDaemon
 from bflmec.storage.ipfs_http_client import ipfs_http_client as _  # noqa: F401  # registers its name
 from bflmec.storage.memory import MemoryStore
+from bflmec.storage.opening import open_storage
 from bflmec.storage.protocol import BlobStorage, BlockSink, BlockSource, Buffer, Collected, storages
 from bflmec.storage.store import BlobStore
 
@@ -22,5 +23,6 @@ __all__ = [
     "Getter",
     "IpfsDaemon",
     "MemoryStore",
+    "open_storage",
     "storages",
 ]

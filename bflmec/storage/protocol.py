@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from bflmec.registry import Registry
 from bflmec.storage.cid import Cid
@@ -56,6 +56,7 @@ class BlobStorage(Protocol):
         ...
 
 
+@runtime_checkable
 class BlockSource(Protocol):
     """What blobs can be exported from, block by block."""
 
@@ -64,6 +65,7 @@ class BlockSource(Protocol):
         ...
 
 
+@runtime_checkable
 class BlockSink(Protocol):
     """What blobs can be imported into, block by block."""
 
