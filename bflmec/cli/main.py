@@ -16,6 +16,7 @@ from bflmec.cli.experiment import experiment
 from bflmec.cli.inspect import inspect
 from bflmec.cli.keys import keys
 from bflmec.cli.run import run
+from bflmec.cli.storage import storage
 from bflmec.cli.verify import verify
 from bflmec.errors import BFLMECError, StorageError
 
@@ -35,6 +36,7 @@ app.command()(config)
 app.command()(experiment)
 app.add_typer(keys, name="keys")
 app.add_typer(chain, name="chain")
+app.add_typer(storage, name="storage")
 
 
 def _version(wanted: bool) -> None:
@@ -52,7 +54,7 @@ def common(
 ) -> None:
     """Options of all commands."""
     logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
-    for noisy in ("matplotlib", "web3", "eth", "urllib3", "asyncio"):
+    for noisy in ("matplotlib", "web3", "eth", "urllib3", "asyncio", "httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
