@@ -1,54 +1,62 @@
-"""Throughput of the embedded blob store, beside what the disk gives without it.
+"""Puts and gets of blobs: what they cost each storage, beside the bare SHA-256 that none can do without.
 
-    python benchmarks/storage.py [--size-mib 50] [--rounds 5] [--folder DIR]
+    python benchmarks/storage.py
+    python benchmarks/storage.py --daemon http://127.0.0.1:5001
 
-Each round writes fresh random bytes, so that nothing is stored before. Targets for 50 MiB: put 100 MB/s, get 300 MB/s.
+CPU milliseconds of this process for one blob, and milliseconds that pass, disk and daemon included; medians. The
+storages take turns. What was put into a daemon is not pinned: its next garbage collection removes it.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
+from hashlib import sha256
+from statistics import median
 
-from bflmec.files import write_atomically
-from bflmec.storage import BlobStore
+from bflmec.storage import BlobStorage, BlobStore, MemoryStore, storages
 
-
-def seconds(action: Callable[[], object]) -> tuple[float, float]:
-    """Elapsed and CPU seconds; the latter stay comparable on a busy machine."""
-    start, start_cpu = time.perf_counter(), time.process_time()
-    action()
-    return time.perf_counter() - start, time.process_time() - start_cpu
+SIZES = {"logistic regression": 31_400, "1 MiB": 1 << 20, "CNN of 1.66 M": 6_653_480, "32 MiB": 32 << 20}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size-mib", type=int, default=50)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--folder", type=Path, default=Path.cwd(), help="where the temporary store goes")
-    arguments = parser.parse_args()
-    size = arguments.size_mib << 20
-    rows: dict[str, list[tuple[float, float]]] = {"one file, fsync": [], "put": [], "put again": [], "get": []}
-    for _ in range(arguments.rounds):
-        data = os.urandom(size)
-        with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
-            store = BlobStore(Path(name, "store"))
-            rows["one file, fsync"].append(
-                seconds(lambda data=data, name=name: write_atomically(Path(name, "f"), data))
-            )
-            rows["put"].append(seconds(lambda data=data, store=store: store.put(data)))
-            rows["put again"].append(seconds(lambda data=data, store=store: store.put(data)))
-            cid = store.put(data)
-            rows["get"].append(seconds(lambda cid=cid, store=store: store.get(cid, size)))
-    print(f"{'':16} MB/s   MB per CPU second   (medians of {arguments.rounds})")
-    for what, times in rows.items():
-        elapsed, cpu = (statistics.median(column) for column in zip(*times, strict=True))
-        print(f"{what:16} {size / 1e6 / elapsed:4.0f} {size / 1e6 / cpu:10.0f}")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--daemon", help="address of an IPFS daemon to measure, too")
+    parser.add_argument("--repeats", type=int, default=7, help="blobs of each size (default 7)")
+    args = parser.parse_args()
+
+    with tempfile.TemporaryDirectory() as folder:
+        stores: dict[str, BlobStorage] = {"memory": MemoryStore(), "embedded": BlobStore(folder)}
+        if args.daemon:
+            stores |= {name: storages.get(name)(args.daemon) for name in ("ipfs", "ipfs-http-client")}
+        print(f"{'blob':<22}{'storage':<18}{'put CPU ms':>12}{'ms':>9}{'get CPU ms':>12}{'ms':>9}")
+        for title, size in SIZES.items():
+            blobs = [os.urandom(size) for _ in range(args.repeats)]
+            hashing = median(timed(lambda blob=blob: sha256(blob))[0] for blob in blobs)
+            print(f"{title:<22}{'SHA-256 alone':<18}{hashing:>12.2f}")
+            rows: dict[str, list[tuple[float, ...]]] = {name: [] for name in stores}
+            for blob in blobs:
+                for name, store in stores.items():
+                    rows[name].append(put_and_get(store, blob))
+            for name, taken in rows.items():
+                put_cpu, put_ms, get_cpu, get_ms = (median(column) for column in zip(*taken, strict=True))
+                print(f"{'':<22}{name:<18}{put_cpu:>12.2f}{put_ms:>9.2f}{get_cpu:>12.2f}{get_ms:>9.2f}")
+
+
+def put_and_get(store: BlobStorage, blob: bytes) -> tuple[float, ...]:
+    put = timed(lambda: store.put(blob))
+    cid = store.put(blob)
+    return *put, *timed(lambda: store.get(cid, len(blob)))
+
+
+def timed(call: Callable[[], object]) -> tuple[float, float]:
+    """CPU milliseconds of this process, and milliseconds that pass."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    call()
+    return 1000 * (time.process_time() - cpu), 1000 * (time.perf_counter() - wall)
 
 
 if __name__ == "__main__":
