@@ -26,6 +26,7 @@ ALLOWED = {
     "configuration": BASE | {"learning"},
     "consortium": SHARED | {"ledger", "configuration"},
     "client": SHARED | {"ledger", "configuration", "consortium", "transport"},
+    "edge": SHARED | {"ledger", "configuration", "consortium", "transport"},
     "simulation": SHARED | {"ledger", "devchain", "configuration", "consortium"},
     "runs": SHARED | {"ledger", "devchain", "configuration", "consortium", "simulation"},
     "experiments": SHARED | {"configuration", "consortium", "simulation", "runs"},

@@ -195,10 +195,11 @@ class Approval(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     entry: Annotated[bytes, msgspec.Meta(min_length=1, max_length=65536)]
 
 
-Message = Envelope | Body | Receipt | Announcement | Proposal | Approval
-M = TypeVar("M", Envelope, Body, Receipt, Announcement, Proposal, Approval)
+Message = SignedHeader | Envelope | Body | Receipt | Announcement | Proposal | Approval
+M = TypeVar("M", SignedHeader, Envelope, Body, Receipt, Announcement, Proposal, Approval)
 
 _LIMITS: dict[type[Any], int] = {
+    SignedHeader: 2**18,
     Envelope: MAX_BLOB + 2**18,
     Body: MAX_BODY,
     Receipt: 2**17,

@@ -1,0 +1,1 @@
+"""The edge-node service: cache pool, journal, exchange, oracle loop, HTTP."""
