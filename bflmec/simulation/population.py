@@ -9,14 +9,16 @@ from numpy.typing import NDArray
 
 from bflmec.configuration.sections import Config
 from bflmec.consortium.genesis import Genesis, create_genesis
+from bflmec.consortium.shares import shares_of
 from bflmec.learning.datasets import Dataset
 from bflmec.learning.evaluation import HeldOut, accuracy, client_accuracies
 from bflmec.learning.local_update import LocalUpdateRules
 from bflmec.learning.models import Model
-from bflmec.learning.partition import create_partition, hold_out
+from bflmec.learning.partition import hold_out
 from bflmec.simulation.training import Trainer
 
-_PARTITION, _HOLDOUT = range(2)
+_HOLDOUT = 1
+"""Sets the draw of the held-out samples apart from a run's other ones."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +48,11 @@ class Population:
         return float(client_accuracies(self.model, weights, self.held_out).mean())
 
 
-def _rng(config: Config, purpose: int) -> np.random.Generator:
-    return np.random.default_rng([config.experiment.seed, 0xDA7A, purpose])
-
-
 def create_population(config: Config, dataset: Dataset) -> Population:
     """Divides the data set among the clients. Raises ConfigError or DataError if it can't be done."""
     data, learning = config.data, config.learning
-    options: dict[str, dict[str, object]] = {"dirichlet": {"alpha": data.alpha}, "shard": {"k": data.shards}}
-    partition = create_partition(data.partition, options.get(data.partition))
-    parts = partition(_rng(config, _PARTITION), dataset.train_y, config.experiment.clients, data.samples_per_client)
-    rng = _rng(config, _HOLDOUT)
+    parts = shares_of(config, dataset.train_y, config.experiment.clients)
+    rng = np.random.default_rng([config.experiment.seed, 0xDA7A, _HOLDOUT])
     divided = [hold_out(rng, part, data.holdout) for part in parts]
     genesis = create_genesis(config, dataset.features, dataset.classes)
     rules = LocalUpdateRules(learning.learning_rate, learning.epochs, learning.batch_size, learning.proximal)
