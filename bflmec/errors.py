@@ -8,9 +8,13 @@ from __future__ import annotations
 
 
 class BFLMECError(Exception):
-    """Root of the hierarchy. The message says what was wrong and what to do next."""
+    """Root of the hierarchy. The message says what was wrong and what to do next.
+
+    `retry_after` is in how many seconds trying again makes sense, if an edge node that refused said so.
+    """
 
     exit_code = 1
+    retry_after: float | None = None
 
 
 class ConfigError(BFLMECError, ValueError):
@@ -123,6 +127,42 @@ class EdgeStoreError(BFLMECError, OSError):
     """An edge node's file of cache pool and journal is damaged, in use, or can't be written."""
 
     exit_code = 71
+
+
+class EncryptionError(MessageError):
+    """Bytes do not decrypt: they were made for another key, ledger or purpose, or were altered on the way."""
+
+    exit_code = 80
+
+
+class SessionError(BFLMECError, PermissionError):
+    """An edge node refuses a session: not active, an unknown or expired session, or a message that was replayed."""
+
+    exit_code = 81
+
+
+class EdgeUnavailableError(BFLMECError, ConnectionError):
+    """An edge node can't be reached, does not answer in time, or answers with something that is not its API."""
+
+    exit_code = 82
+
+
+class EdgeBusyError(EdgeUnavailableError):
+    """An edge node takes no more for the moment: too much at a time, or it does not follow the ledger yet."""
+
+    exit_code = 83
+
+
+class MessageTooLargeError(MessageError):
+    """A message is longer than anything that makes sense there."""
+
+    exit_code = 84
+
+
+class NotHeldError(BFLMECError, LookupError):
+    """An edge node does not hold what was asked for."""
+
+    exit_code = 85
 
 
 class SignatureError(BFLMECError, ValueError):

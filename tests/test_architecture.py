@@ -25,6 +25,7 @@ ALLOWED = {
     "ledger": BASE | {"crypto", "storage", "protocol"},
     "configuration": BASE | {"learning"},
     "consortium": SHARED | {"ledger", "configuration"},
+    "transport": BASE | {"crypto", "storage", "protocol"},
     "client": SHARED | {"ledger", "configuration", "consortium", "transport"},
     "edge": SHARED | {"ledger", "configuration", "consortium", "transport"},
     "simulation": SHARED | {"ledger", "devchain", "configuration", "consortium"},
