@@ -55,7 +55,7 @@ class BlockEvents:
         start = max(self._places[min(wanted, len(self._places)) - 1] - _REORGANISATION, self._places[0])
         while wanted <= last and start <= newest:
             end = min(start + HOST_BLOCKS_PER_QUERY - 1, newest)
-            for recorded in self._query(start, end):
+            for recorded in self.within(start, end):
                 number = recorded.block.header.number
                 if number > last:
                     return
@@ -68,7 +68,8 @@ class BlockEvents:
                     yield recorded
             start = end + 1
 
-    def _query(self, start: int, end: int) -> list[RecordedBlock]:
+    def within(self, start: int, end: int) -> list[RecordedBlock]:
+        """The ledger's blocks in host blocks `start` to `end`, both included, with one query. Raises LedgerError."""
         with ledger_errors():
             logs = self._w3.eth.get_logs(
                 {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from eth_account import Account
@@ -42,9 +43,9 @@ def digest(*parts: object) -> bytes:
     return sha256(repr(parts).encode()).digest()
 
 
-def start_chain() -> DevChain:
+def start_chain(file: Path | None = None) -> DevChain:
     balances = {address(account): 10**24 for account in ACCOUNTS}
-    return DevChain.create(None, Genesis(timestamp=1_700_000_000, difficulty=4, balances=balances))
+    return DevChain.create(file, Genesis(timestamp=1_700_000_000, difficulty=4, balances=balances))
 
 
 @dataclass
@@ -59,8 +60,8 @@ class World:
     balances: dict[bytes, int] = field(default_factory=dict)
 
     @classmethod
-    def start(cls, **changes: Any) -> World:
-        chain = start_chain()
+    def start(cls, file: Path | None = None, **changes: Any) -> World:
+        chain = start_chain(file)
         w3 = Web3(DevChainProvider(chain))
         deployment = deploy(w3, OWNER, replace(PARAMETERS, **changes))
         owner = LedgerClient(w3, deployment, OWNER)
