@@ -94,22 +94,29 @@ contract Participants is IParticipants, Ownable2Step {
 
     /// @inheritdoc IParticipants
     function retireEdgeNode(uint16 id) external onlyOwner {
-        address account = _profile(id).account;
-        Membership storage membership = _memberships[account];
-        // An account admitted again has a newer id; its old ones stay retired.
-        if (membership.id != id || !membership.active) revert ParticipantsNotActive(account);
-        membership.active = false;
+        address account = _activeProfile(id).account;
+        _memberships[account].active = false;
         --_active;
         emit EdgeNodeRetired(id, account);
     }
 
     /// @inheritdoc IParticipants
-    function updateEndpoint(string calldata endpoint) external {
-        Membership memory membership = _memberships[msg.sender];
-        if (!membership.active) revert ParticipantsNotActive(msg.sender);
+    function replaceEdgeNodeKeys(uint16 id, bytes32 signatureKeyDigest, bytes32 encapsulationKeyDigest)
+        external
+        onlyOwner
+    {
+        if (signatureKeyDigest == 0 || encapsulationKeyDigest == 0) revert ParticipantsZeroKeyDigest();
+        Profile storage profile = _activeProfile(id);
+        profile.signatureKeyDigest = signatureKeyDigest;
+        profile.encapsulationKeyDigest = encapsulationKeyDigest;
+        emit EdgeNodeKeysReplaced(id, signatureKeyDigest, encapsulationKeyDigest);
+    }
+
+    /// @inheritdoc IParticipants
+    function updateEndpoint(uint16 id, string calldata endpoint) external onlyOwner {
         _requireEndpoint(endpoint);
-        _profiles[membership.id].endpoint = endpoint;
-        emit EdgeNodeEndpointUpdated(membership.id, endpoint);
+        _activeProfile(id).endpoint = endpoint;
+        emit EdgeNodeEndpointUpdated(id, endpoint);
     }
 
     /// @inheritdoc IParticipants
@@ -162,6 +169,13 @@ contract Participants is IParticipants, Ownable2Step {
     function _profile(uint16 id) private view returns (Profile storage) {
         if (id == 0 || id > _lastId) revert ParticipantsUnknownEdgeNode(id);
         return _profiles[id];
+    }
+
+    function _activeProfile(uint16 id) private view returns (Profile storage profile) {
+        profile = _profile(id);
+        Membership memory membership = _memberships[profile.account];
+        // An account admitted again has a newer id; its old ones stay retired.
+        if (membership.id != id || !membership.active) revert ParticipantsNotActive(profile.account);
     }
 
     function _requireEndpoint(string calldata endpoint) private pure {

@@ -14,7 +14,17 @@ import os
 from pathlib import Path
 from typing import Any
 
-from brownie import BFLLedger, ECDSACertificates, Participants, RewardToken, accounts, network, web3
+from brownie import (
+    BFLLedger,
+    ECDSACertificates,
+    Government,
+    Participants,
+    RewardToken,
+    XMSSCertificates,
+    accounts,
+    network,
+    web3,
+)
 
 from bflmec.configuration import load
 from bflmec.consortium.commitments import deployment_parameters
@@ -65,7 +75,10 @@ def owner_account() -> Any:
 
 def deploy(fixed: DeploymentParameters, owner: Any) -> Deployment:
     participants = Participants.deploy(owner, fixed.open_registration, {"from": owner})
-    certificates = ECDSACertificates.deploy({"from": owner})
+    if fixed.certificate_scheme == "xmss":
+        certificates = XMSSCertificates.deploy(participants, {"from": owner})
+    else:
+        certificates = ECDSACertificates.deploy({"from": owner})
     ledger = BFLLedger.deploy(
         (
             participants,
@@ -83,6 +96,7 @@ def deploy(fixed: DeploymentParameters, owner: Any) -> Deployment:
         {"from": owner},
     )
     token = RewardToken.deploy(ledger, {"from": owner})
+    government = Government.deploy(participants, certificates, fixed.government_delay, {"from": owner})
     return Deployment(
         chain_id=web3.eth.chain_id,
         block=participants.tx.block_number,
@@ -90,6 +104,7 @@ def deploy(fixed: DeploymentParameters, owner: Any) -> Deployment:
         certificates=address(certificates),
         ledger=address(ledger),
         token=address(token),
+        government=address(government),
         abi_digest=abi_digest(),
         parameters=fixed,
     )

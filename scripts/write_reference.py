@@ -99,7 +99,7 @@ def _error_classes() -> Iterator[type[errors.BFLMECError]]:
 
 def contracts() -> str:
     lines = ["# Contracts", "", NOTE, "", _CONTRACTS]
-    for name in ("IBFLLedger", "IParticipants", "ICertificates", "IXMSSCertificates", "IRewardToken"):
+    for name in _INTERFACES:
         text = (INTERFACES / f"{name}.sol").read_text("utf-8")
         lines += ["", f"## {name.removeprefix('I')}", "", *_interface_notice(text)]
         for kind, title in _KINDS.items():
@@ -112,12 +112,14 @@ def contracts() -> str:
     return _page(lines)
 
 
+_INTERFACES = ("IBFLLedger", "IParticipants", "IGovernment", "ICertificates", "IXMSSCertificates", "IRewardToken")
 _CONTRACTS = """\
-Four contracts: `BFLLedger` holds blocks, anchors and the rewards root; `Participants` knows who may take part, and
-the digests of their post-quantum keys; `ECDSACertificates` or, chosen at deployment, `XMSSCertificates` alone knows
-how certificates are signed; `RewardToken` is the ERC-20 in which rewards are claimed. Nothing in them computes on gradients, and no loop grows with the number
-of participants. The texts below are those of `contracts/interfaces/`. The bytecode is for `paris`, so that it runs
-on every Ethereum network, old proof-of-work ones included.
+`BFLLedger` holds blocks, anchors and the rewards root; `Participants` knows who may take part, and the digests of
+their post-quantum keys; `ECDSACertificates` or, chosen at deployment, `XMSSCertificates` alone knows how certificates
+are signed; `Government` owns the registry once the set-up has ended, and does what the quorum of edge nodes decides;
+`RewardToken` is the ERC-20 in which rewards are claimed. Nothing in them computes on gradients, and no loop grows
+with the number of participants. The texts below are those of `contracts/interfaces/`. The bytecode is for `paris`, so
+that it runs on every Ethereum network, old proof-of-work ones included.
 
 `RewardToken` is besides an ERC-20 of OpenZeppelin, `Participants` an `Ownable2Step`: their functions are not
 repeated here. [How to deploy](../how-to/deploy-contracts.md), [how the bytes are laid out](messages.md).

@@ -10,6 +10,8 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -26,9 +28,9 @@ _UNKNOWN = bytes(MESSAGE_SIZE)
 
 
 class KeyJournal:
-    """The used keys of one tree of `keys` one-time keys, in ascending order; one process at a time holds it.
+    """The used keys of one tree of `keys` one-time keys, in ascending order; several processes may share it.
 
-    Raises KeystoreError if the file is damaged, readable by others, held by another process or can't be written.
+    Raises KeystoreError if the file is damaged, readable by others or can't be written.
     """
 
     def __init__(self, path: Path, keys: int) -> None:
@@ -42,9 +44,8 @@ class KeyJournal:
         except OSError as error:
             raise KeystoreError(f"can't open the journal of one-time keys {path}: {error.strerror}") from error
         try:
-            self._lock()
-            self._read()
-            sync_folder(path.parent)
+            with self._locked():
+                sync_folder(path.parent)
         except BaseException:
             os.close(self._file)
             raise
@@ -61,16 +62,17 @@ class KeyJournal:
         """
         if len(message) != MESSAGE_SIZE or message == _UNKNOWN:
             raise KeystoreError(f"a one-time key is given to a digest of {MESSAGE_SIZE} bytes")
-        known = self._indices.get(message, -1)
-        if known >= least:
-            return known
-        index = max(self._next, least)
-        if index >= self._keys - spare:
-            raise KeysExhaustedError(
-                f"{self._keys - index} of {self._keys} one-time keys are left, the last for another tree: replace it"
-            )
-        self._append(index, message)
-        return index
+        with self._locked():
+            known = self._indices.get(message, -1)
+            if known >= least:
+                self._synchronise()
+                return known
+            index = max(self._next, least)
+            if index >= self._keys - spare:
+                left = max(self._keys - index, 0)
+                raise KeysExhaustedError(f"{left} of {self._keys} one-time keys are left: replace the tree")
+            self._append(index, message)
+            return index
 
     def close(self) -> None:
         os.close(self._file)
@@ -84,42 +86,55 @@ class KeyJournal:
         self.close()
 
     def _append(self, index: int, message: bytes) -> None:
-        # From here on the key counts as used, whatever happens: a part of the record may be on disk.
-        self._next = index + 1
         try:
             os.lseek(self._file, self._end, os.SEEK_SET)
             write_all(self._file, _record(index, message))
+        except OSError as error:
+            # Nothing is signed. What may be left of the record is a used key to whoever reads it next.
+            raise KeystoreError(f"can't record a one-time key in {self._path}: {error.strerror}") from error
+        self._synchronise()
+        self._take(index, message)
+        self._end += _RECORD_SIZE
+
+    def _synchronise(self) -> None:
+        try:
             os.fsync(self._file)
         except OSError as error:
             raise KeystoreError(f"can't record a one-time key in {self._path}: {error.strerror}") from error
-        self._end += _RECORD_SIZE
-        if message != _UNKNOWN:
-            self._indices[message] = index
 
-    def _lock(self) -> None:
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Nobody else gives out a key meanwhile; what others gave out before is known."""
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._file, fcntl.LOCK_EX)
         except OSError as error:
-            raise KeystoreError(f"another process signs with the one-time keys of {self._path}") from error
-        if stat.S_IMODE(os.fstat(self._file).st_mode) & 0o077:
-            raise KeystoreError(f"{self._path} can be read or changed by others; run: chmod 600 {self._path}")
+            raise KeystoreError(f"can't lock {self._path}: {error.strerror}") from error
+        try:
+            if stat.S_IMODE(os.fstat(self._file).st_mode) & 0o077:
+                raise KeystoreError(f"{self._path} can be read or changed by others; run: chmod 600 {self._path}")
+            self._read()
+            yield
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def _read(self) -> None:
-        data = os.pread(self._file, _RECORD_SIZE * _MAX_RECORDS + 1, 0)
-        if len(data) > _RECORD_SIZE * _MAX_RECORDS:
-            raise KeystoreError(f"{self._path} is longer than any journal of one-time keys")
+        """What was recorded since the last look."""
+        data = os.pread(self._file, _RECORD_SIZE * _MAX_RECORDS, self._end)
         for start in range(0, len(data), _RECORD_SIZE):
             record = data[start : start + _RECORD_SIZE]
-            if record != _record(int.from_bytes(record[:4], "big"), record[4 : 4 + MESSAGE_SIZE]):
-                break
-            self._take(int.from_bytes(record[:4], "big"), record[4 : 4 + MESSAGE_SIZE])
-            self._end = start + _RECORD_SIZE
-        if len(data) - self._end > _RECORD_SIZE:
+            index, message = int.from_bytes(record[:4], "big"), record[4 : 4 + MESSAGE_SIZE]
+            if record != _record(index, message):
+                self._repair(len(data) - start)
+                return
+            self._take(index, message)
+            self._end += _RECORD_SIZE
+
+    def _repair(self, unreadable: int) -> None:
+        """A crash cut the last record off, before its key signed anything. The key counts as used all the same."""
+        if unreadable > _RECORD_SIZE:
             raise KeystoreError(f"{self._path} is damaged; enrol another tree, for nobody knows which keys were used")
-        if self._end != len(data):
-            # A crash cut the last record off before its key signed anything. The key counts as used all the same.
-            os.ftruncate(self._file, self._end)
-            self._append(self._next, _UNKNOWN)
+        os.ftruncate(self._file, self._end)
+        self._append(self._next, _UNKNOWN)
 
     def _take(self, index: int, message: bytes) -> None:
         if index < self._next or index >= self._keys:

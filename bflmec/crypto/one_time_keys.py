@@ -30,7 +30,8 @@ class OneTimeKeys(Unpicklable):
     """The keys of one seed (32 bytes) in one context (24 bytes), kept in `folder`: the tree, and which keys were used.
 
     The first use makes the tree: three seconds at height 12, and twice that for each further level. `report` hears how
-    many keys are ready. Raises KeystoreError if files are damaged, readable by others or used by another process.
+    many keys are ready. Several processes may share the folder. Raises KeystoreError if its files are damaged or
+    readable by others.
     """
 
     def __init__(

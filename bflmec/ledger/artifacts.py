@@ -13,7 +13,7 @@ from typing import Any
 from bflmec.errors import ArtifactError
 
 # What a deployment of the ledger consists of, with either kind of certificates, and everything that has an artifact.
-LEDGER_CONTRACTS = ("BFLLedger", "ECDSACertificates", "Participants", "RewardToken")
+LEDGER_CONTRACTS = ("BFLLedger", "ECDSACertificates", "Government", "Participants", "RewardToken")
 CERTIFICATES = {"ecdsa": "ECDSACertificates", "xmss": "XMSSCertificates"}
 CONTRACTS = (*LEDGER_CONTRACTS, "XMSSCertificates", "MLDSA44Verifier")
 

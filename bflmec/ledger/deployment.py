@@ -30,7 +30,8 @@ class DeploymentParameters:
 
     `archive` keeps transactions and rewards readable by contracts; `open_registration` lets every account register as a
     client instead of only those that were allowed (development). `certificate_scheme` is how edge nodes sign blocks:
-    "ecdsa", or "xmss" for hash-based one-time keys, which a quantum computer does not break either.
+    "ecdsa", or "xmss" for hash-based one-time keys, which a quantum computer does not break either. `government_delay`
+    is the least time, in seconds, between a decision of the edge nodes' quorum and its taking effect.
     """
 
     difficulty: int
@@ -43,6 +44,7 @@ class DeploymentParameters:
     archive: bool = False
     open_registration: bool = False
     certificate_scheme: str = "ecdsa"
+    government_delay: int = 2 * 24 * 3600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,7 @@ class Deployment:
     certificates: bytes
     ledger: bytes
     token: bytes
+    government: bytes
     abi_digest: bytes
     parameters: DeploymentParameters
 
@@ -101,7 +104,8 @@ class Deployment:
 
 
 def deploy(w3: Web3, account: LocalAccount, parameters: DeploymentParameters) -> Deployment:
-    """Deploy Participants (owned by `account`), the contract of its certificates, BFLLedger and RewardToken.
+    """Deploy Participants (owned by `account` until the set-up ends), the contract of its certificates, BFLLedger,
+    RewardToken and Government.
 
     Raises LedgerRevertedError that names an impossible parameter, LedgerError when the chain refuses.
     """
@@ -127,6 +131,7 @@ def deploy(w3: Web3, account: LocalAccount, parameters: DeploymentParameters) ->
         ),
     )
     token, _ = _create(sender, "RewardToken", ledger)
+    government, _ = _create(sender, "Government", participants, certificates, parameters.government_delay)
     return Deployment(
         chain_id=sender.chain_id,
         block=block,
@@ -134,6 +139,7 @@ def deploy(w3: Web3, account: LocalAccount, parameters: DeploymentParameters) ->
         certificates=certificates,
         ledger=ledger,
         token=token,
+        government=government,
         abi_digest=abi_digest(),
         parameters=parameters,
     )
@@ -155,7 +161,7 @@ def check(w3: Web3, deployment: Deployment) -> None:
         raise LedgerError(
             f"the ledger is on chain {deployment.chain_id}, this is chain {sender.chain_id}; check the URL"
         )
-    for name in ("participants", "certificates", "ledger", "token"):
+    for name in ("participants", "certificates", "ledger", "token", "government"):
         address = to_checksum_address(getattr(deployment, name))
         if not w3.eth.get_code(address):
             raise LedgerError(f"there is no contract at {address}, where the {name} should be; check the URL")
@@ -174,7 +180,7 @@ def _create(sender: Sender, contract: str, *arguments: object) -> tuple[bytes, i
     return bytes.fromhex(receipt["contractAddress"][2:]), int(receipt["blockNumber"])
 
 
-_ADDRESSES = ("participants", "certificates", "ledger", "token")
+_ADDRESSES = ("participants", "certificates", "ledger", "token", "government")
 
 
 def _texts(values: dict[str, Any]) -> dict[str, Any]:

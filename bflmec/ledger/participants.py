@@ -26,7 +26,8 @@ class EdgeNode:
 
 
 class ParticipantsClient:
-    """Reads for everybody; what is marked *owner* reverts for all but the consortium's owner.
+    """Reads for everybody; what is marked *owner* reverts for all but the registry's owner: the
+    deployer during the set-up, the quorum of edge nodes (`bflmec.ledger.government`) from then on.
 
     Every method raises LedgerRevertedError when the contract refuses and LedgerError when the chain does.
     """
@@ -102,9 +103,21 @@ class ParticipantsClient:
         """Retire an active edge node (owner)."""
         self._write("retireEdgeNode", id_)
 
-    def update_endpoint(self, endpoint: str) -> None:
-        """Move this account's edge node to another endpoint."""
-        self._write("updateEndpoint", endpoint)
+    def replace_edge_node_keys(self, id_: int, signature_key_digest: bytes, encapsulation_key_digest: bytes) -> None:
+        """Give an active edge node other keys (owner)."""
+        self._write("replaceEdgeNodeKeys", id_, signature_key_digest, encapsulation_key_digest)
+
+    def update_endpoint(self, id_: int, endpoint: str) -> None:
+        """Move an active edge node to another endpoint (owner)."""
+        self._write("updateEndpoint", id_, endpoint)
+
+    def owner(self) -> bytes:
+        """The deployer during the set-up, the government from then on."""
+        return bytes(self._read("owner")[0])
+
+    def name_successor(self, owner: bytes) -> None:
+        """Name the next owner, who then has to take office (owner). See `GovernmentClient.end_set_up`."""
+        self._write("transferOwnership", owner)
 
     def _read(self, function: str, *arguments: object) -> tuple[Any, ...]:
         data = self._interface.encode(function, *arguments)

@@ -2,7 +2,8 @@
 pragma solidity 0.8.37;
 
 /// @title The registry of clients and edge nodes, with the digests of their post-quantum keys
-/// @notice Digests are SHA-256 over the raw public key. The owner is the consortium that runs the edge nodes.
+/// @notice Digests are SHA-256 over the raw public key. The owner is the deployer during the
+/// set-up, and the edge nodes' quorum (IGovernment) from then on.
 interface IParticipants {
     /// @notice An edge node as the registry knows it.
     /// @param account Ledger account; signs certificates and is named by sealed headers
@@ -41,6 +42,9 @@ interface IParticipants {
 
     /// @notice Emitted when the owner retires an edge node; the quorum shrinks with it.
     event EdgeNodeRetired(uint16 indexed id, address indexed account);
+
+    /// @notice Emitted when an edge node gets other keys.
+    event EdgeNodeKeysReplaced(uint16 indexed id, bytes32 signatureKeyDigest, bytes32 encapsulationKeyDigest);
 
     /// @notice Emitted when an edge node moves to another endpoint.
     event EdgeNodeEndpointUpdated(uint16 indexed id, string endpoint);
@@ -92,8 +96,11 @@ interface IParticipants {
     /// @notice Retires an active edge node. Owner only.
     function retireEdgeNode(uint16 id) external;
 
-    /// @notice Moves the calling edge node to another endpoint.
-    function updateEndpoint(string calldata endpoint) external;
+    /// @notice Gives an active edge node other keys, for receipts and for encryption. Owner only.
+    function replaceEdgeNodeKeys(uint16 id, bytes32 signatureKeyDigest, bytes32 encapsulationKeyDigest) external;
+
+    /// @notice Moves an active edge node to another endpoint. Owner only; the government takes the edge node's signature.
+    function updateEndpoint(uint16 id, string calldata endpoint) external;
 
     /// @notice Whether every account may register (development), instead of only those that were allowed.
     function openRegistration() external view returns (bool);

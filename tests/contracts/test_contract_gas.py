@@ -76,6 +76,7 @@ def deployments(chain: Chain) -> dict[str, int]:
     ledger = deploy("BFLLedger", tuple(given.values()))
     deploy("RewardToken", ledger.address)
     deploy("XMSSCertificates", participants.address)
+    deploy("Government", participants.address, certificates.address, 3600)
     return spent
 
 
@@ -90,7 +91,8 @@ def registrations(chain: Chain) -> dict[str, int]:
         ("registerClient, rotation", lambda: functions.registerClient(keys[1]), client),
         ("removeClient", lambda: functions.removeClient(client), chain.owner),
         ("admitEdgeNode", lambda: functions.admitEdgeNode(node, *keys, endpoint), chain.owner),
-        ("updateEndpoint", lambda: functions.updateEndpoint(endpoint[::-1]), node),
+        ("updateEndpoint", lambda: functions.updateEndpoint(1, endpoint[::-1]), chain.owner),
+        ("replaceEdgeNodeKeys", lambda: functions.replaceEdgeNodeKeys(1, *keys[::-1]), chain.owner),
         ("retireEdgeNode", lambda: functions.retireEdgeNode(1), chain.owner),
     ]
     return {name: int(chain.send(call(), sender)["gasUsed"]) for name, call, sender in calls}

@@ -243,39 +243,62 @@ def test_edge_node_id_of_a_stranger_is_zero(participants: Contract) -> None:
     assert participants.functions.edgeNodeId(account(1)).call() == 0
 
 
-def test_update_endpoint_moves_the_caller(chain: Chain, participants: Contract) -> None:
-    node = chain.user(0)
-    admit(chain, participants, raw(node))
-    receipt = chain.send(participants.functions.updateEndpoint("https://elsewhere"), node)
+def test_update_endpoint_moves_an_edge_node(chain: Chain, participants: Contract) -> None:
+    admit(chain, participants, account(1))
+    receipt = chain.send(participants.functions.updateEndpoint(1, "https://elsewhere"))
     assert participants.functions.edgeNode(1).call()[4] == "https://elsewhere"
     expected = ("EdgeNodeEndpointUpdated", {"id": 1, "endpoint": "https://elsewhere"})
     assert chain.events(participants, receipt) == [expected]
 
 
-def test_update_endpoint_refuses_a_stranger(chain: Chain, participants: Contract) -> None:
-    with reverts("ParticipantsNotActive", raw(chain.user(0))):
-        chain.send(participants.functions.updateEndpoint("https://elsewhere"), chain.user(0))
+def test_update_endpoint_refuses_an_id_never_given_out(chain: Chain, participants: Contract) -> None:
+    with reverts("ParticipantsUnknownEdgeNode", 1):
+        chain.send(participants.functions.updateEndpoint(1, "https://elsewhere"))
 
 
 def test_update_endpoint_refuses_a_retired_edge_node(chain: Chain, participants: Contract) -> None:
-    admit(chain, participants, raw(chain.user(0)))
+    admit(chain, participants, account(1))
     chain.send(participants.functions.retireEdgeNode(1))
-    with reverts("ParticipantsNotActive", raw(chain.user(0))):
-        chain.send(participants.functions.updateEndpoint("https://elsewhere"), chain.user(0))
+    with reverts("ParticipantsNotActive", account(1)):
+        chain.send(participants.functions.updateEndpoint(1, "https://elsewhere"))
 
 
 @pytest.mark.parametrize("length", [0, 257])
 def test_update_endpoint_refuses_an_impossible_length(chain: Chain, participants: Contract, length: int) -> None:
-    admit(chain, participants, raw(chain.user(0)))
+    admit(chain, participants, account(1))
     with reverts("ParticipantsEndpointLength", length):
-        chain.send(participants.functions.updateEndpoint("e" * length), chain.user(0))
+        chain.send(participants.functions.updateEndpoint(1, "e" * length))
 
 
 def test_update_endpoint_accepts_the_longest(chain: Chain, participants: Contract) -> None:
-    admit(chain, participants, raw(chain.user(0)))
+    admit(chain, participants, account(1))
     longest = "e" * participants.functions.MAX_ENDPOINT_LENGTH().call()
-    chain.send(participants.functions.updateEndpoint(longest), chain.user(0))
+    chain.send(participants.functions.updateEndpoint(1, longest))
     assert participants.functions.edgeNode(1).call()[4] == longest
+
+
+def test_replace_edge_node_keys_changes_both(chain: Chain, participants: Contract) -> None:
+    admit(chain, participants, account(1))
+    receipt = chain.send(participants.functions.replaceEdgeNodeKeys(1, digest("a"), digest("b")))
+    assert participants.functions.edgeNode(1).call()[2:4] == (digest("a"), digest("b"))
+    ((name, event),) = chain.events(participants, receipt)
+    assert (name, event["id"], event["signatureKeyDigest"]) == ("EdgeNodeKeysReplaced", 1, digest("a"))
+
+
+@pytest.mark.parametrize("keys", [(bytes(32), KEY), (KEY, bytes(32))])
+def test_replace_edge_node_keys_refuses_a_zero_digest(
+    chain: Chain, participants: Contract, keys: tuple[bytes, bytes]
+) -> None:
+    admit(chain, participants, account(1))
+    with reverts("ParticipantsZeroKeyDigest"):
+        chain.send(participants.functions.replaceEdgeNodeKeys(1, *keys))
+
+
+def test_replace_edge_node_keys_refuses_a_retired_edge_node(chain: Chain, participants: Contract) -> None:
+    admit(chain, participants, account(1))
+    chain.send(participants.functions.retireEdgeNode(1))
+    with reverts("ParticipantsNotActive", account(1)):
+        chain.send(participants.functions.replaceEdgeNodeKeys(1, KEY, KEY))
 
 
 def test_require_active_counts_all_active_edge_nodes(consortium: Consortium) -> None:
@@ -297,6 +320,8 @@ OWNER_ONLY = [
     ("removeClient", [account(1)]),
     ("admitEdgeNode", [account(1), KEY, KEY, "https://e"]),
     ("retireEdgeNode", [1]),
+    ("replaceEdgeNodeKeys", [1, KEY, KEY]),
+    ("updateEndpoint", [1, "https://e"]),
 ]
 
 

@@ -65,7 +65,7 @@ def test_a_message_whose_key_was_superseded_gets_another(path: Path) -> None:
 def test_the_spare_key_is_for_who_asks_for_it(path: Path) -> None:
     with KeyJournal(path, 2) as journal:
         assert journal.reserve(message(0), 0, spare=1) == 0
-        with pytest.raises(KeysExhaustedError, match="replace it"):
+        with pytest.raises(KeysExhaustedError, match="replace the tree"):
             journal.reserve(message(1), 0, spare=1)
         assert journal.reserve(message(2), 0) == 1
         with pytest.raises(KeysExhaustedError):
@@ -79,10 +79,29 @@ def test_only_digests_get_a_key(path: Path, bad: bytes) -> None:
         journal.reserve(bad, 0)
 
 
-def test_one_process_at_a_time_holds_it(path: Path) -> None:
-    with KeyJournal(path, 16), pytest.raises(KeystoreError, match="another process"):
-        KeyJournal(path, 16)
-    assert used(path) == 0
+def test_two_holders_never_give_out_the_same_key(path: Path) -> None:
+    with KeyJournal(path, 16) as one, KeyJournal(path, 16) as other:
+        assert [journal.reserve(message(i), 0) for i, journal in enumerate((one, other, other, one))] == [0, 1, 2, 3]
+        assert other.reserve(message(3), 0) == 3
+
+
+def test_processes_that_sign_at_once_never_share_a_key(path: Path) -> None:
+    out, into = os.pipe()
+    children = []
+    for child in range(4):
+        if not (pid := os.fork()):
+            try:
+                with KeyJournal(path, 256) as journal:
+                    for i in range(20):
+                        os.write(into, journal.reserve(message((child, i)), 0).to_bytes(4, "big"))
+            finally:
+                os._exit(0)
+        children.append(pid)
+    assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 4
+    os.close(into)
+    with os.fdopen(out, "rb") as file:
+        data = file.read()
+    assert sorted(data[i : i + 4] for i in range(0, len(data), 4)) == [i.to_bytes(4, "big") for i in range(80)]
 
 
 def test_only_the_owner_may_read_it(path: Path) -> None:
@@ -139,21 +158,32 @@ def test_the_journal_of_a_larger_tree_is_refused(path: Path) -> None:
 
 
 @pytest.mark.parametrize("broken", ["write", "fsync"])
-def test_a_disk_that_refuses_costs_a_key_and_signs_nothing(
-    path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
-) -> None:
+def test_a_disk_that_refuses_signs_nothing(path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     def refuse(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
     with KeyJournal(path, 16) as journal:
         journal.reserve(message(0), 0)
         with monkeypatch.context() as patch:
-            patch.setattr(key_journal.os, broken, refuse)
-            with pytest.raises(KeystoreError, match="No space"):
-                journal.reserve(message(1), 0)
-        assert journal.reserve(message(2), 0) == 2
+            patch.setattr(os, broken, refuse)
+            for _ in range(2):
+                with pytest.raises(KeystoreError, match="No space"):
+                    journal.reserve(message(1), 0)
+        indices = journal.reserve(message(2), 0), journal.reserve(message(1), 0)
+    assert sorted(indices) == [1, 2]
+
+
+def test_a_record_that_was_written_in_part_is_a_used_key(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write_a_part(descriptor: int, data: bytes) -> None:
+        os.pwrite(descriptor, data[:17], os.fstat(descriptor).st_size)
+        raise OSError(5, "Input/output error")
+
     with KeyJournal(path, 16) as journal:
-        assert journal.reserve(message(1), 0) == 3
+        with monkeypatch.context() as patch:
+            patch.setattr(key_journal, "write_all", write_a_part)
+            with pytest.raises(KeystoreError, match="Input/output"):
+                journal.reserve(message(0), 0)
+        assert journal.reserve(message(1), 0) == 1
 
 
 def test_a_folder_that_can_not_be_made_is_an_error(tmp_path: Path) -> None:

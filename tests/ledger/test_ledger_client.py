@@ -263,8 +263,10 @@ def test_edge_nodes_are_admitted_moved_and_retired(world: World) -> None:
         digest("a"),
         digest("b"),
     )
-    world.as_(STRANGER).participants.update_endpoint("https://moved")
+    owner.update_endpoint(3, "https://moved")
     assert reader.edge_node(3).endpoint == "https://moved"
+    owner.replace_edge_node_keys(3, digest("c"), digest("d"))
+    assert reader.edge_node(3).signature_key_digest == digest("c")
     owner.retire_edge_node(2)
     assert reader.edge_nodes() == {1: address(FIRST), 3: address(STRANGER)}
     assert not reader.edge_node(2).active

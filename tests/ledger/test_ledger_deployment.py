@@ -26,6 +26,7 @@ RECORD = Deployment(
     certificates=b"\x02" * 20,
     ledger=b"\xab" * 20,
     token=b"\x04" * 20,
+    government=b"\x07" * 20,
     abi_digest=b"\x05" * 32,
     parameters=replace(PARAMETERS, genesis=Cid(DAG_PB, b"\x06" * 32), archive=True),
 )
