@@ -3,56 +3,53 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib import import_module
-from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bflmec.errors import ConfigError, MissingExtraError
+from bflmec.errors import ConfigError
 from bflmec.learning.dense_training import Array
 from bflmec.learning.schedule import Indices, Schedule
 from bflmec.learning.tensors import TensorSpec, Vector
+from bflmec.learning.torch_runtime import import_torch, running
+from bflmec.learning.torch_training import trainer_of
 
 if TYPE_CHECKING:
     import torch
 
 ModuleFactory = Callable[[int, int], "torch.nn.Module"]
-"""Builds a module that maps (D, features) float32 to (D, classes) logits; images are flat, row by row."""
+"""Builds a module that maps (D, features) float32 to (D, classes) logits; images are flat, channel by channel, row by
+row."""
 
-_one_at_a_time = RLock()
+_EVALUATED_AT_ONCE = 256
+"""Samples whose activations stay in the cache."""
 
 
 class TorchModel:
-    """A `Model` around one module, whose parameters are views into one flat tensor, so that a step is one operation.
+    """A `Model` around one module.
 
     What travels is the parameters. Buffers go back to their start values before each client; layers that learn
     through buffers (batch normalisation with running statistics) are refused. Runs on the CPU, with one thread, since
-    several cost more than they bring for small models. Dropout draws from a seed that the client's schedule fixes.
+    several cost more than they bring for small models. What is random in a module draws from a seed that the client's
+    schedule fixes; algorithms that don't give the same bits again are refused by PyTorch with RuntimeError.
     """
 
     def __init__(self, name: str, factory: ModuleFactory, features: int, classes: int, threads: int = 1) -> None:
         """Raises ConfigError if the module doesn't fit the data set or can't be trained this way, MissingExtraError."""
-        self._torch = _import_torch()
+        self._torch = import_torch()
         self.name = name
         self.features = features
         self.classes = classes
         self._factory = factory
         self._threads = threads
-        with self._running(seed=0):
-            self._module = _build(name, factory, features, classes)
-            parameters = dict(sorted(self._module.named_parameters()))
-            self.spec = TensorSpec.of({key: tuple(value.shape) for key, value in parameters.items()})
-            self._flat = self._torch.empty(self.spec.size)
-            self._gradient = self._torch.zeros(self.spec.size)
-            self._buffers = [(buffer, buffer.clone()) for buffer in self._module.buffers()]
-            places = self.spec.unflatten(self._flat.numpy()), self.spec.unflatten(self._gradient.numpy())
-            for key, parameter in parameters.items():
-                value, gradient = (self._torch.from_numpy(place[key]) for place in places)
-                parameter.data = value.copy_(parameter.data)
-                parameter.grad = gradient
+        with running(0, threads):
+            module = _build(name, factory, features, classes)
+            self._trainer = trainer_of(module, features, classes)
+            self._parameters = dict(module.named_parameters())
+            self.spec = TensorSpec.of({key: tuple(value.shape) for key, value in self._parameters.items()})
+            self._buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
 
     @classmethod
     def from_import_path(cls, path: str, features: int, classes: int) -> TorchModel:
@@ -66,7 +63,7 @@ class TorchModel:
 
     def init(self, rng: np.random.Generator) -> Vector:
         """(P,) float32 as the module initialises itself, from a seed drawn from `rng`."""
-        with self._running(seed=int(rng.integers(1 << 63))):
+        with running(int(rng.integers(1 << 63)), self._threads):
             fresh = _build(self.name, self._factory, self.features, self.classes)
             return self.spec.flatten({key: value.detach().numpy() for key, value in fresh.named_parameters()})
 
@@ -75,65 +72,39 @@ class TorchModel:
     ) -> Array:
         """As in `Model.train`, one client after the other."""
         trained = np.empty(base.shape, np.float32)
-        for client in range(len(base)):
-            with self._running(seed=zlib.crc32(schedule.orders[client].tobytes())):
-                self._module.train()
+        for client, orders in enumerate(schedule.orders):
+            with running(zlib.crc32(orders.tobytes()), self._threads):
                 self._load(base[client])
-                batches = schedule.batches(client)
-                self._descend(base[client], x[client], y[client], batches, learning_rate, proximal)
-                trained[client] = self._flat.numpy()
+                self._trainer.train(x[client], y[client], orders, schedule.batch_size, learning_rate, proximal)
+                self._store(trained[client])
         return trained
 
     def logits(self, weights: Vector, x: Array) -> Array:
         """As in `Model.logits`, with the module in evaluation mode."""
-        with self._running(seed=0), self._torch.inference_mode():
-            self._module.eval()
+        logits = np.empty((len(x), self.classes), np.float32)
+        with running(0, self._threads), self._torch.inference_mode():
             self._load(weights)
-            logits: Array = self._module(self._torch.tensor(x)).numpy()
-            return logits
-
-    def _descend(
-        self, base: Vector, x: Array, y: Indices, batches: Iterator[Indices], learning_rate: float, proximal: float
-    ) -> None:
-        torch, module, flat, gradient = self._torch, self._module, self._flat, self._gradient
-        anchor, samples, labels = torch.tensor(base), torch.tensor(x), torch.tensor(y)
-        for batch in batches:
-            rows = torch.from_numpy(batch)
-            gradient.zero_()
-            torch.nn.functional.cross_entropy(module(samples[rows]), labels[rows]).backward()
-            if proximal:
-                gradient.add_(flat - anchor, alpha=proximal)
-            flat.add_(gradient, alpha=-learning_rate)
+            for start in range(0, len(x), _EVALUATED_AT_ONCE):
+                part = slice(start, start + _EVALUATED_AT_ONCE)
+                logits[part] = self._trainer.logits(self._torch.tensor(x[part])).numpy()
+        return logits
 
     def _load(self, weights: Vector) -> None:
-        self._flat.copy_(self._torch.tensor(weights))
-        for buffer, start in self._buffers:
-            buffer.copy_(start)
+        # A copy, since PyTorch warns of arrays that it may not write to.
+        values = self.spec.unflatten(np.array(weights, np.float32))
+        with self._torch.no_grad():
+            for key, parameter in self._parameters.items():
+                parameter.copy_(self._torch.from_numpy(values[key]))
+            for buffer, start in self._buffers:
+                buffer.copy_(start)
 
-    @contextmanager
-    def _running(self, seed: int) -> Iterator[None]:
-        """The module to oneself, with PyTorch's global number of threads and random state borrowed and given back."""
-        torch = self._torch
-        with _one_at_a_time, torch.random.fork_rng(devices=[]), torch.enable_grad():
-            threads = torch.get_num_threads()
-            torch.set_num_threads(self._threads)
-            torch.random.default_generator.manual_seed(seed)
-            try:
-                yield
-            finally:
-                torch.set_num_threads(threads)
-
-
-def _import_torch() -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtraError("this model needs PyTorch: pip install 'bflmec[torch]'") from error
-    return torch
+    def _store(self, weights: Vector) -> None:
+        for key, place in self.spec.unflatten(weights).items():
+            place[...] = self._parameters[key].detach().numpy()
 
 
 def _build(name: str, factory: ModuleFactory, features: int, classes: int) -> Any:
-    torch = _import_torch()
+    torch = import_torch()
     try:
         module = factory(features, classes)
         with torch.inference_mode():
