@@ -66,6 +66,23 @@ models.register("logistic")(partial(DenseNetwork, "logistic"))
 models.register("mlp-200")(partial(DenseNetwork, "mlp-200", hidden=(200,)))
 models.register("mlp-200-200")(partial(DenseNetwork, "mlp-200-200", hidden=(200, 200)))
 
+
+@models.register("cnn-mcmahan")
+def _cnn_mcmahan(features: int, classes: int) -> Model:
+    from bflmec.learning.torch_model import TorchModel
+    from bflmec.learning.torch_models import cnn_mcmahan
+
+    return TorchModel("cnn-mcmahan", cnn_mcmahan, features, classes)
+
+
+@models.register("cnn-small")
+def _cnn_small(features: int, classes: int) -> Model:
+    from bflmec.learning.torch_model import TorchModel
+    from bflmec.learning.torch_models import cnn_small
+
+    return TorchModel("cnn-small", cnn_small, features, classes)
+
+
 TORCH_PREFIX = "torch:"
 
 
