@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import simpy
@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 from bflmec.errors import BFLMECError, GradientRejectedError
 from bflmec.protocol.client import Client, TrainingTask, nearest_first
 from bflmec.protocol.messages import Receipt
-from bflmec.simulation.measurements import Latency
+from bflmec.protocol.ports import LedgerView
+from bflmec.simulation.measurements import Latency, Measurements
 
 if TYPE_CHECKING:
-    from bflmec.simulation.simulation import Simulation
+    from bflmec.configuration.sections import World
+    from bflmec.simulation.conduct import Conduct
+    from bflmec.simulation.trace import Trace
+    from bflmec.simulation.training import Trainer
 
 Process = Generator[simpy.Event, Any, None]
 
@@ -26,10 +30,48 @@ RETRY = 0.5
 """Seconds until a client looks again after no edge node of its surroundings answered."""
 
 
+class Receiver(Protocol):
+    """An edge node, as a client meets it."""
+
+    def take_in(self, envelope: bytes) -> Receipt:
+        """A client's upload. Raises BFLMECError if it is refused."""
+        ...
+
+
+class ClientWorld(Protocol):
+    """What a client's process needs of the simulation that it is part of."""
+
+    @property
+    def env(self) -> simpy.Environment: ...
+
+    @property
+    def world(self) -> World: ...
+
+    @property
+    def trace(self) -> Trace: ...
+
+    @property
+    def trainer(self) -> Trainer: ...
+
+    @property
+    def gateway(self) -> LedgerView: ...
+
+    @property
+    def measurements(self) -> Measurements: ...
+
+    @property
+    def conduct(self) -> Conduct: ...
+
+    @property
+    def edge_nodes(self) -> Sequence[Receiver]: ...
+
+    def receipt_holds(self, receipt: Receipt) -> bool: ...
+
+
 class ClientProcess:
     """Learns and uploads side by side: a client without a connection keeps training."""
 
-    def __init__(self, simulation: Simulation, index: int, client: Client) -> None:
+    def __init__(self, simulation: ClientWorld, index: int, client: Client) -> None:
         self.client = client
         self.rejections: list[str] = []
         self._sim = simulation

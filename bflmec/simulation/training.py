@@ -6,6 +6,7 @@ together by that time runs at once. Batched or alone, a client's bits are the sa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,15 +51,21 @@ class Trainer:
     def samples_of(self, client: int) -> int:
         return len(self._shares[client])
 
+    def take(
+        self, client: int, samples: Sequence[int] | NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Samples (D, F) and labels (D,) by their index in the client's own data."""
+        chosen = self._shares[client][np.asarray(samples, np.int64)]
+        return self.conduct.data(client, self._dataset.train_x[chosen], self._dataset.train_y[chosen])
+
     def steps(self, task: TrainingTask) -> int:
         """SGD steps of a task: E * ceil(D / B)."""
         return self._rules.epochs * -(-len(task.samples) // self._rules.batch_size)
 
     def submit(self, client: int, task: TrainingTask) -> Job:
         """The batches are drawn from the run's seed, the client and the number of its update."""
-        chosen = self._shares[client][task.samples]
         rng = np.random.default_rng([self._seed, 0x5EED, client, task.number])
-        x, y = self.conduct.data(client, self._dataset.train_x[chosen], self._dataset.train_y[chosen])
+        x, y = self.take(client, task.samples)
         local = LocalTask(task.start, x, y, rng)
         job = Job(local, self)
         self._waiting.append(job)
