@@ -9,6 +9,7 @@ from bflmec.protocol.aggregator import Aggregator
 from bflmec.protocol.block_assembler import BlockAssembler
 from bflmec.protocol.cache_pool import CachePool
 from bflmec.protocol.edge_node import EdgeNode, EdgeNodeIdentity
+from bflmec.protocol.intake import POOL_LIMIT
 from bflmec.protocol.ledger_state import LedgerParameters, LedgerState
 from bflmec.protocol.ports import Blobs, Participants, Verifier
 from bflmec.protocol.verification import GradientVerifier
@@ -25,6 +26,8 @@ def create_edge_node(
     pool: CachePool,
     blobs: Blobs,
     quorum: bool = True,
+    final_after: int = 0,
+    pool_limit: int = POOL_LIMIT,
 ) -> EdgeNode:
     """An edge node at block 0. Raises RulesMismatchError if the ledger committed to other rules."""
     state, rules, spec = LedgerState(parameters), rules_of(config, genesis.model, quorum=quorum), genesis.model.spec
@@ -38,4 +41,6 @@ def create_edge_node(
         pool=pool,
         blobs=blobs,
         record_after=config.ledger.record_after,
+        final_after=final_after,
+        pool_limit=pool_limit,
     )
