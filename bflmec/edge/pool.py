@@ -54,7 +54,7 @@ class DurableCachePool(PoolIndex):
         super().__init__()
         self.size = 0
         self._store = store
-        self._spec = spec
+        self.spec = spec
         self._sizes: dict[bytes, int] = {}
         self._unwritten: dict[bytes, bytes] = {}
         self._vectors: OrderedDict[bytes, NDArray[np.float32]] = OrderedDict()
@@ -131,7 +131,7 @@ class DurableCachePool(PoolIndex):
             self._vectors.move_to_end(header.digest)
             return known
         try:
-            vector = decode_blob(self._spec, self.blob(header))
+            vector = decode_blob(self.spec, self.blob(header))
         except BlobError as error:
             raise self._store.damaged(str(error)) from error
         self._remember(header.digest, vector)

@@ -27,9 +27,10 @@ _SCHEMA = (
     "blob BLOB NOT NULL)",
     "CREATE TABLE chain (number INTEGER PRIMARY KEY, hash BLOB NOT NULL, content BLOB)",
     "CREATE TABLE recent (number INTEGER PRIMARY KEY, step BLOB NOT NULL)",
-    "CREATE TABLE snapshot (number INTEGER NOT NULL, state BLOB NOT NULL)",
+    "CREATE TABLE snapshot (number INTEGER NOT NULL, state BLOB NOT NULL, history BLOB NOT NULL)",
     "CREATE TABLE checkpoint (number INTEGER NOT NULL, hash BLOB NOT NULL, host_block INTEGER NOT NULL, "
     "host_hash BLOB NOT NULL)",
+    "CREATE TABLE recorded (hash BLOB PRIMARY KEY, number INTEGER NOT NULL)",
     "CREATE TABLE history (digest BLOB PRIMARY KEY, data BLOB NOT NULL)",
 )
 

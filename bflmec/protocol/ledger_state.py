@@ -61,8 +61,8 @@ class LedgerState:
         self.rewards_root = merkle.EMPTY_ROOT
         self.rewards_total = 0
         self.recorded = 0
-        self._windows: dict[bytes, SequenceWindow] = {}
-        self._gradients: dict[bytes, dict[int, bytes]] = {}
+        self.windows: dict[bytes, SequenceWindow] = {}
+        self.gradients: dict[bytes, dict[int, bytes]] = {}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, LedgerState) and vars(self) == vars(other)
@@ -82,8 +82,8 @@ class LedgerState:
         self.anchors = other.anchors.copy()
         self.pending = other.pending.copy()
         self.balances = other.balances.copy()
-        self._windows = other._windows.copy()
-        self._gradients = {client: known.copy() for client, known in other._gradients.items()}
+        self.windows = other.windows.copy()
+        self.gradients = {client: known.copy() for client, known in other.gradients.items()}
 
     @property
     def number(self) -> int:
@@ -99,15 +99,15 @@ class LedgerState:
         return anchor is not None and anchor.hash == header.anchor_hash
 
     def is_sequence_free(self, client: bytes, sequence: int) -> bool:
-        return self._windows.get(client, SequenceWindow()).is_free(sequence)
+        return self.windows.get(client, SequenceWindow()).is_free(sequence)
 
     def next_sequence(self, client: bytes) -> int:
         """The lowest sequence number above all that are recorded."""
-        return self._windows.get(client, SequenceWindow()).highest + 1
+        return self.windows.get(client, SequenceWindow()).highest + 1
 
     def recorded_gradient(self, client: bytes, sequence: int) -> bytes | None:
         """Digest of the gradient that was recorded under that sequence, as long as the window remembers it."""
-        return self._gradients.get(client, {}).get(sequence)
+        return self.gradients.get(client, {}).get(sequence)
 
     def pending_of(self, client: bytes) -> int:
         """How many local gradients of the client were recorded since the anchor."""
@@ -184,9 +184,9 @@ class LedgerState:
             )
 
     def _take(self, client: bytes, sequence: int, gradient: bytes) -> None:
-        window = self._windows.get(client, SequenceWindow()).take(sequence)
-        self._windows[client] = window
-        known = self._gradients.setdefault(client, {})
+        window = self.windows.get(client, SequenceWindow()).take(sequence)
+        self.windows[client] = window
+        known = self.gradients.setdefault(client, {})
         known[sequence] = gradient
         for old in [number for number in known if number <= window.highest - WINDOW]:
             del known[old]
@@ -203,7 +203,7 @@ class LedgerState:
             _require(
                 self.holds_anchor_of(header), f"block {header.anchor} is no anchor of this ledger, or has another hash"
             )
-            window = windows.get(client) or self._windows.get(client) or SequenceWindow()
+            window = windows.get(client) or self.windows.get(client) or SequenceWindow()
             _require(
                 window.is_free(header.sequence), f"sequence {header.sequence} of 0x{client.hex()} was recorded before"
             )
