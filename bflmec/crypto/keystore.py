@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from bflmec.crypto import encapsulation as ml_kem
 from bflmec.crypto.envelope import MAX_WORK, Envelope, SignatureKey, decode_envelope, encode_envelope
 from bflmec.crypto.keys import SECP256K1_ORDER, account_address, check_account_key, key_digest
 from bflmec.crypto.schemes import Unpicklable, signature_scheme
@@ -36,7 +37,7 @@ _MAX_PASSWORD_SIZE: Final = 1 << 12
 
 @dataclass(frozen=True, slots=True, repr=False)
 class StoredKey(Unpicklable):
-    """A secret of 32 bytes and what it is for: ACCOUNT_SCHEME, or a signature scheme such as "ML-DSA-44"."""
+    """A secret of 32 bytes and what it is for: ACCOUNT_SCHEME, "ML-KEM-768", or a signature scheme."""
 
     scheme: str
     secret: bytes
@@ -47,6 +48,8 @@ class StoredKey(Unpicklable):
         if self.scheme == ACCOUNT_SCHEME:
             check_account_key(self.secret)
             return account_address(self.secret).hex()
+        if self.scheme == ml_kem.SCHEME:
+            return key_digest(ml_kem.encapsulation_public_key(ml_kem.encapsulation_seed(self.secret))).hex()
         return key_digest(signature_scheme(self.scheme).from_seed(self.secret).public_key).hex()
 
 

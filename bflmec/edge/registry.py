@@ -1,0 +1,148 @@
+"""The registry of participants as an edge node remembers it: no question to the ledger for a client that is known.
+
+What the ledger says is read once and kept until an event of the registry concerns it. Reads of the cache come from any
+thread; `refresh` and `look_up` talk to the ledger and belong into threads that may wait.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from time import monotonic
+from types import MappingProxyType
+from typing import Final, TypeVar
+
+from eth_utils.address import to_checksum_address
+from web3 import Web3
+
+from bflmec.edge.rate import TokenBucket
+from bflmec.errors import EdgeBusyError
+from bflmec.ledger.interface import event_topic
+from bflmec.ledger.participants import EdgeNode, ParticipantsClient
+from bflmec.ledger.sender import ledger_errors
+from bflmec.transport.sessions import PeerKeys
+
+KNOWN_CLIENTS: Final = 200_000
+UNKNOWN_ACCOUNTS: Final = 20_000
+UNKNOWN_SECONDS: Final = 10.0
+"""How long an account that is no client is not asked about again, unless the ledger says that it registered."""
+REORGANISATION: Final = 64
+"""Host blocks whose events are read again each time: they may have moved."""
+
+T = TypeVar("T")
+
+_CLIENT_EVENTS: Final = ("ClientRegistered", "ClientKeyRotated", "ClientRemoved")
+
+
+class CachedRegistry:
+    """The protocol's `Participants` and the transport's `PeerRegistry`. `lookups_per_second` bounds how often accounts
+    that are not known lead to a question to the ledger, whoever asks."""
+
+    def __init__(self, w3: Web3, participants: ParticipantsClient, lookups_per_second: float) -> None:
+        self._w3 = w3
+        self._participants = participants
+        self._clients: OrderedDict[bytes, bytes] = OrderedDict()
+        self._unknown: OrderedDict[bytes, float] = OrderedDict()
+        self._nodes: dict[int, EdgeNode] = {}
+        self._active: Mapping[int, bytes] = MappingProxyType({})
+        self._next: int | None = None
+        self._lock = threading.Lock()
+        self._bucket = TokenBucket(lookups_per_second, max(2 * lookups_per_second, 1.0))
+        self._client_topics = {event_topic("Participants", name) for name in _CLIENT_EVENTS}
+
+    # ---------------------------------------------------------------- what is remembered
+
+    def client_key_digest(self, account: bytes) -> bytes | None:
+        """None for whoever is not known as a client here; see `look_up`."""
+        with self._lock:
+            return self._clients.get(account)
+
+    def edge_nodes(self) -> Mapping[int, bytes]:
+        return self._active
+
+    def edge_node(self, id_: int) -> EdgeNode | None:
+        """An active edge node with its keys and its endpoint."""
+        node = self._nodes.get(id_)
+        return node if node is not None and node.active else None
+
+    def active_peer(self, edge_node: int) -> PeerKeys | None:
+        node = self.edge_node(edge_node)
+        return None if node is None else PeerKeys(node.signature_key_digest, node.encapsulation_key_digest)
+
+    def knows(self, account: bytes, key_digest: bytes) -> bool:
+        """Whether the account is remembered as a client with that key."""
+        return self.client_key_digest(account) == key_digest
+
+    # ---------------------------------------------------------------- questions to the ledger
+
+    def look_up(self, account: bytes, key_digest: bytes) -> None:
+        """Asks the ledger about a client that is not known with that key, unless that was done a moment ago.
+
+        Raises EdgeBusyError if too many are asked about, LedgerError if the ledger does not answer.
+        """
+        now = monotonic()
+        with self._lock:
+            if self._clients.get(account) == key_digest or self._unknown.get(account, 0.0) > now:
+                return
+            if not self._bucket.take(now):
+                error = EdgeBusyError("too many accounts that are not known as clients; try again")
+                error.retry_after = 1.0
+                raise error
+            self._remember(self._unknown, account, now + UNKNOWN_SECONDS, UNKNOWN_ACCOUNTS)
+        registered = self._participants.client_key_digest(account)
+        with self._lock:
+            if registered is None:
+                self._clients.pop(account, None)
+            else:
+                self._remember(self._clients, account, registered, KNOWN_CLIENTS)
+                if registered == key_digest:
+                    self._unknown.pop(account, None)
+
+    def refresh(self) -> bool:
+        """Follows the registry's events; whether edge nodes have changed. Raises LedgerError; call it again then."""
+        with ledger_errors():
+            newest = self._w3.eth.block_number
+        if self._next is None:
+            self._read_edge_nodes()
+            self._next = newest + 1
+            return True
+        logs = self._events(self._next, newest)
+        changed = False
+        for topic, account in logs:
+            if topic in self._client_topics:
+                self._forget(account)
+            else:
+                changed = True
+        if changed:
+            self._read_edge_nodes()
+        self._next = newest + 1
+        return changed
+
+    def _events(self, first: int, last: int) -> list[tuple[bytes, bytes]]:
+        """Topic and account (meaningful for clients) of the events since, a few earlier ones included."""
+        query = {
+            "address": to_checksum_address(self._participants.address),
+            "fromBlock": max(min(first, last) - REORGANISATION, 0),
+            "toBlock": last,
+        }
+        with ledger_errors():
+            logs = self._w3.eth.get_logs(query)  # type: ignore[arg-type]  # web3's types want hex strings
+        return [(bytes(log["topics"][0]), bytes(log["topics"][1])[12:]) for log in logs if len(log["topics"]) > 1]
+
+    def _read_edge_nodes(self) -> None:
+        nodes = [self._participants.edge_node(id_) for id_ in range(1, self._participants.last_edge_node_id() + 1)]
+        self._nodes = {node.id: node for node in nodes}
+        self._active = MappingProxyType({node.id: node.account for node in nodes if node.active})
+
+    def _forget(self, account: bytes) -> None:
+        with self._lock:
+            self._clients.pop(account, None)
+            self._unknown.pop(account, None)
+
+    @staticmethod
+    def _remember(table: OrderedDict[bytes, T], account: bytes, value: T, most: int) -> None:
+        table[account] = value
+        table.move_to_end(account)
+        if len(table) > most:
+            table.popitem(last=False)
