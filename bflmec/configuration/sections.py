@@ -37,7 +37,7 @@ class Data:
     """The data set and how it is spread over the clients."""
 
     dataset: str = "mnist"
-    """mnist, digits, or the name of a plug-in."""
+    """mnist, digits, torchvision:NAME, or the name of a plug-in."""
     directory: str = ""
     """Where the data set lies or is put; empty: $BFLMEC_DATA, else the usual places."""
     partition: str = "dirichlet"
@@ -57,7 +57,7 @@ class Learning:
     """The model and the local update of a client (Algorithm 2, Eq. II.2)."""
 
     model: str = "logistic"
-    """logistic, mlp-200, mlp-200-200, cnn-small, cnn-mcmahan, torch:MODULE:FACTORY, or the name of a plug-in."""
+    """logistic, mlp-200, mlp-200-200, cnn-small, cnn-mcmahan, torch:MODULE:FACTORY, torchvision:NAME, or a plug-in."""
     data_threshold: int = number(75, 1)
     """N, fresh samples that start a local update."""
     strict_threshold: bool = False

@@ -79,6 +79,8 @@ Loader: TypeAlias = Callable[[DataFolders, Report], Dataset]
 
 datasets: Registry[Loader] = Registry("datasets")
 
+TORCHVISION_PREFIX = "torchvision:"
+
 
 def to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
@@ -86,6 +88,10 @@ def to_stderr(line: str) -> None:
 
 def load_dataset(name: str, folder: Path | None = None, report: Report = to_stderr) -> Dataset:
     """The data set of that name. Raises ConfigError if there is none, DataError if it can't be found or fetched."""
+    if name.startswith(TORCHVISION_PREFIX):
+        from bflmec.learning.vision import load_by_name
+
+        return load_by_name(name.removeprefix(TORCHVISION_PREFIX), DataFolders.default(folder), report)
     return datasets.get(name)(DataFolders.default(folder), report)
 
 

@@ -84,15 +84,22 @@ def _cnn_small(features: int, classes: int) -> Model:
 
 
 TORCH_PREFIX = "torch:"
+TORCHVISION_PREFIX = "torchvision:"
 
 
 def create_model(name: str, features: int, classes: int) -> Model:
     """The model of that name, for a data set of so many features and classes.
 
-    Raises ConfigError for an unknown name or one that does not fit, MissingExtraError for "torch:…" without PyTorch.
+    Raises ConfigError for an unknown name or one that does not fit, MissingExtraError without the
+    packages that "torch:…", "torchvision:…" and convolutional models need.
     """
     if name.startswith(TORCH_PREFIX):
         from bflmec.learning.torch_model import TorchModel
 
         return TorchModel.from_import_path(name.removeprefix(TORCH_PREFIX), features, classes)
+    if name.startswith(TORCHVISION_PREFIX):
+        from bflmec.learning.torch_model import TorchModel
+        from bflmec.learning.vision import load_model
+
+        return TorchModel(name, load_model(name.removeprefix(TORCHVISION_PREFIX)), features, classes)
     return models.get(name)(features, classes)
