@@ -44,10 +44,10 @@ class Sender:
         with ledger_errors():
             return bytes(self.w3.eth.call({"to": to_checksum_address(to), "data": data}, block))  # type: ignore[arg-type]
 
-    def submit(self, to: bytes | None, data: bytes, gas: int) -> bytes:
-        """Send a transaction (`to` None: create a contract) without waiting for it; returns its hash."""
+    def submit(self, to: bytes | None, data: bytes, gas: int, value: int = 0) -> bytes:
+        """Send a transaction (`to` None: create a contract), with `value` wei, without waiting for it; its hash."""
         account = self._signing_account()
-        fields: dict[str, Any] = {"data": data, "gas": gas, "value": 0, "chainId": self.chain_id}
+        fields: dict[str, Any] = {"data": data, "gas": gas, "value": value, "chainId": self.chain_id}
         if to is not None:
             fields["to"] = to_checksum_address(to)
         with ledger_errors(), self._lock:
@@ -69,9 +69,9 @@ class Sender:
             raise self._reason(transaction_hash, receipt)
         return receipt
 
-    def send(self, to: bytes | None, data: bytes, gas: int) -> Mapping[str, Any]:
+    def send(self, to: bytes | None, data: bytes, gas: int, value: int = 0) -> Mapping[str, Any]:
         """`submit`, then `confirm`."""
-        return self.confirm(self.submit(to, data, gas))
+        return self.confirm(self.submit(to, data, gas, value))
 
     def estimate(self, to: bytes | None, data: bytes) -> int:
         """Gas that a transaction would need, with a tenth on top. Raises LedgerRevertedError if it would revert."""
