@@ -33,6 +33,7 @@ WORKING = {
         "clip": "none",
         "strategy": "keep",
     },
+    "a convolutional model": {"model": "cnn-small"},
     "a sliding window, radios that fail, one local gradient a block": {
         "after_training": "sliding",
         "outage_interval": "20",
