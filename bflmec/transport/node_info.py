@@ -48,7 +48,7 @@ class NodeInfo(msgspec.Struct, frozen=True):
 
     edge_node: Annotated[int, Meta(ge=1, lt=2**16)]
     account: _Account
-    chain_id: Annotated[int, Meta(ge=1, le=2**64 - 1)]
+    chain_id: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     ledger: _Account
     scheme: Annotated[str, Meta(min_length=1, max_length=32)]
     signature_key: _Bytes
