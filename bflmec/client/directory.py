@@ -17,16 +17,25 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bflmec.crypto.keys import key_digest, new_identity
-from bflmec.crypto.keystore import ACCOUNT_SCHEME, LIGHT_WORK, STANDARD_WORK, StoredKey, describe_key, read_key
-from bflmec.crypto.keystore import write_key as _write_key
+from bflmec.crypto.keystore import (
+    ACCOUNT_SCHEME,
+    LIGHT_WORK,
+    STANDARD_WORK,
+    StoredKey,
+    describe_key,
+    read_key,
+    read_password,
+    write_key,
+)
 from bflmec.crypto.schemes import SigningKey, signature_scheme
 from bflmec.errors import KeystoreError, WalletError
-from bflmec.files import sync_folder, write_atomically
+from bflmec.files import create_atomically, sync_folder, write_atomically
 
 _MAX_SETTINGS = 1 << 16
 
@@ -76,6 +85,10 @@ class WalletDirectory:
         return self.path / "next-signature.json"
 
     @property
+    def password_file(self) -> Path:
+        return self.path / "password"
+
+    @property
     def database_file(self) -> Path:
         return self.path / "wallet.sqlite"
 
@@ -93,7 +106,7 @@ class WalletDirectory:
     def create(
         cls,
         path: str | Path,
-        password: bytes,
+        password: bytes | None = None,
         *,
         scheme: str = "ML-DSA-44",
         light: bool = False,
@@ -103,8 +116,9 @@ class WalletDirectory:
     ) -> WalletDirectory:
         """A new wallet with keys from the operating system's randomness, mode 0700, its key files 0600.
 
-        `deployment` and `config` are copied into it. `light` keys are quick to open, and to guess. Interrupted, it can
-        be called again; a complete wallet is never overwritten.
+        Without a password one is drawn and left in the folder. `light` keys are quick to open, and a password that
+        somebody thought of is quick to guess then. `deployment` and `config` are copied into the folder. Interrupted,
+        it can be called again; a complete wallet is never overwritten.
         """
         directory = cls(path)
         if directory.account_file.exists() and directory.signature_file.exists():
@@ -115,15 +129,23 @@ class WalletDirectory:
                 if source is not None:
                     write_atomically(directory.path / name, source.read_bytes())
             directory.write_settings(settings or WalletSettings())
+            if password is None:
+                # Drawn at random, a password needs no costly derivation to withstand guessing.
+                password, light = directory._draw_password(), True
         except OSError as error:
             raise WalletError(f"can't make the wallet {directory.path}: {error.strerror or error}") from error
         identity, work = new_identity(), LIGHT_WORK if light else STANDARD_WORK
         name = signature_scheme(scheme).name
         if not directory.signature_file.exists():
-            _write_key(directory.signature_file, StoredKey(name, identity.seed), password, work)
+            write_key(directory.signature_file, StoredKey(name, identity.seed), password, work)
         if not directory.account_file.exists():
-            _write_key(directory.account_file, StoredKey(ACCOUNT_SCHEME, identity.account_key), password, work)
+            write_key(directory.account_file, StoredKey(ACCOUNT_SCHEME, identity.account_key), password, work)
         return directory
+
+    def _draw_password(self) -> bytes:
+        if not self.password_file.exists():
+            create_atomically(self.password_file, secrets.token_hex(32).encode() + b"\n")
+        return read_password(self.password_file)
 
     @classmethod
     def open(cls, path: str | Path) -> WalletDirectory:
@@ -161,6 +183,12 @@ class WalletDirectory:
 
     # ---------------------------------------------------------------- keys
 
+    def password(self) -> bytes:
+        """The password that was left in the folder."""
+        if not self.password_file.exists():
+            raise KeystoreError(f"the password of {self.path} is not in the folder; give it, or --password-file")
+        return read_password(self.password_file)
+
     def keys(self, password: bytes) -> WalletKeys:
         """Opens both key files."""
         account = read_key(self.account_file, password)
@@ -185,7 +213,7 @@ class WalletDirectory:
             return
         scheme = describe_key(self.signature_file).scheme
         work = LIGHT_WORK if light else STANDARD_WORK
-        _write_key(self.next_signature_file, StoredKey(scheme, new_identity().seed), password, work)
+        write_key(self.next_signature_file, StoredKey(scheme, new_identity().seed), password, work)
 
     def finish_rotation(self) -> None:
         """The next key becomes the key; the old one is kept under `retired/`."""

@@ -6,17 +6,20 @@ account. Of the blocks themselves only those stay that record or pay this client
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+
+import msgspec
 
 from bflmec.client.database import Database
-from bflmec.errors import LedgerError
-from bflmec.ledger.events import RecordedBlock
-from bflmec.protocol import merkle
+from bflmec.errors import LedgerError, WalletError
+from bflmec.ledger.follower import BlockAdded, Change, Checkpoint
 from bflmec.protocol.blocks import SealedBlock
 from bflmec.protocol.messages import Proposal, decode, encode
 
 _AMOUNT_SIZE = 16
 _NUMBER = "number"
+_CHECKPOINT = "checkpoint"
+_NEWEST = "newest-block"
 
 
 class LedgerIndex:
@@ -33,23 +36,33 @@ class LedgerIndex:
         data = self._database.get(_NUMBER)
         return 0 if data is None else int.from_bytes(data, "big")
 
-    def add(self, blocks: Sequence[RecordedBlock], checkpoint: bytes) -> None:
-        """Takes in the next blocks, and remembers up to where the ledger was followed."""
-        with self._database.transaction():
-            for recorded in blocks:
-                self._add(recorded.block)
-            self._database.put("checkpoint", checkpoint)
-
-    def remove(self, recorded: RecordedBlock, checkpoint: bytes) -> None:
-        """Forgets the newest block, which a host reorganisation took away."""
-        with self._database.transaction():
-            self._remove(recorded.block)
-            self._database.put("checkpoint", checkpoint)
-
     @property
-    def checkpoint(self) -> bytes | None:
-        """What the last call brought along."""
-        return self._database.get("checkpoint")
+    def checkpoint(self) -> Checkpoint | None:
+        """Up to where the ledger was followed; None for from its first block on."""
+        data = self._database.get(_CHECKPOINT)
+        try:
+            return None if not data else msgspec.msgpack.decode(data, type=Checkpoint)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise WalletError(f"the wallet's place in the ledger is damaged: {error}") from error
+
+    def apply(self, changes: Sequence[Change], checkpoint: Checkpoint | None) -> None:
+        """Takes in what a follower has reported, all of it or nothing. Raises LedgerError if it does not fit."""
+        with self._database.transaction():
+            for change in changes:
+                if isinstance(change, BlockAdded):
+                    self._add(change.recorded.block)
+                else:
+                    self._remove(change.recorded.block)
+            self._database.put(_CHECKPOINT, b"" if checkpoint is None else msgspec.msgpack.encode(checkpoint))
+
+    def clear(self) -> None:
+        """Forgets everything: a reorganisation went deeper than what can be undone; follow from the first block."""
+        with self._database.transaction():
+            for table in ("records", "blocks", "balances"):
+                self._database.run(f"DELETE FROM {table}")
+            self._set_number(0)
+            self._database.put(_CHECKPOINT, b"")
+            self._database.put(_NEWEST, b"")
 
     # ---------------------------------------------------------------- what it knows
 
@@ -58,24 +71,31 @@ class LedgerIndex:
         rows = self._database.rows("SELECT account, amount FROM balances")
         return {account: int.from_bytes(amount, "big") for account, amount in rows}
 
+    def paid(self, block: SealedBlock) -> list[tuple[bytes, int]]:
+        """Whom a block pays how much."""
+        amounts = [(reward.account, reward.amount) for reward in block.rewards]
+        return [*amounts, (block.header.edge_node, self._miner_reward)] if self._miner_reward else amounts
+
     def earned(self) -> int:
         """The client's cumulative reward."""
         return self._balance(self._account)
 
-    def proof(self, root: bytes) -> tuple[int, list[bytes]]:
-        """The client's cumulative reward and its Merkle proof under `root`. Raises LedgerError if these are the rewards
-        of another block, or the client was never paid."""
-        balances = self.balances()
-        if merkle.root(balances) != root:
-            raise LedgerError("the ledger has moved on; follow it and make the proof again")
-        return balances.get(self._account, 0), merkle.proof(balances, self._account)
+    @property
+    def newest(self) -> SealedBlock | None:
+        """The newest block that is known here; None right after a reorganisation took one away."""
+        data = self._database.get(_NEWEST)
+        return None if not data else decode(Proposal, data).block()
+
+    def is_recorded(self, digest: bytes) -> bool:
+        """Whether a block records that local gradient of this client."""
+        return bool(self._database.rows("SELECT 1 FROM records WHERE digest = ?", digest))
 
     def block(self, number: int) -> SealedBlock | None:
         """A block that records or pays this client."""
         rows = self._database.rows("SELECT content FROM blocks WHERE number = ?", number)
         return None if not rows else decode(Proposal, rows[0][0]).block()
 
-    def own_blocks(self) -> Iterable[SealedBlock]:
+    def own_blocks(self) -> Iterator[SealedBlock]:
         """The blocks that record or pay this client, newest first."""
         for (number,) in self._database.rows("SELECT number FROM blocks ORDER BY number DESC"):
             block = self.block(number)
@@ -92,8 +112,9 @@ class LedgerIndex:
         own = [entry.gradient for entry in block.transactions if entry.client == self._account]
         for gradient in own:
             self._database.run("INSERT OR REPLACE INTO records VALUES (?, ?)", gradient, header.number)
+        content = encode(Proposal.of(block))
+        self._database.put(_NEWEST, content)
         if own or any(reward.account == self._account for reward in block.rewards):
-            content = encode(Proposal.of(block))
             self._database.run("INSERT OR REPLACE INTO blocks VALUES (?, ?)", header.number, content)
         self._set_number(header.number)
 
@@ -104,13 +125,11 @@ class LedgerIndex:
         self._pay(block, -1)
         self._database.run("DELETE FROM records WHERE block = ?", number)
         self._database.run("DELETE FROM blocks WHERE number = ?", number)
+        self._database.put(_NEWEST, b"")
         self._set_number(number - 1)
 
     def _pay(self, block: SealedBlock, sign: int) -> None:
-        amounts = [(reward.account, reward.amount) for reward in block.rewards]
-        if self._miner_reward:
-            amounts.append((block.header.edge_node, self._miner_reward))
-        for account, amount in amounts:
+        for account, amount in self.paid(block):
             self._set_balance(account, self._balance(account) + sign * amount)
 
     def _balance(self, account: bytes) -> int:

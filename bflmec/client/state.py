@@ -21,6 +21,7 @@ from bflmec.client.store import KeptReceipt, WalletStore
 from bflmec.errors import ReceiptRejectedError, StorageError
 from bflmec.protocol.client import Client, TrainingTask
 from bflmec.protocol.client_snapshot import ClientSnapshot
+from bflmec.protocol.messages import Envelope, decode
 from bflmec.protocol.ports import Anchor, LedgerView, Signer
 
 
@@ -35,6 +36,8 @@ class ClientState:
         self._attempt = b""
         snapshot = store.snapshot()
         if snapshot is not None:
+            if not _is_signed_with(client.identity.signer.public_key, snapshot.envelope):
+                snapshot = msgspec.structs.replace(snapshot, envelope=b"", enclosed=0)  # the key was replaced since
             self._resume(snapshot)
             self._attempt = snapshot.envelope
 
@@ -88,6 +91,12 @@ class ClientState:
             self._client.finish_update(weights)
             self._store.save(self._client.snapshot())
 
+    def contribute(self, weights: NDArray[np.float32]) -> None:
+        """`begin` and `finish` for weights (P,) float32 that were trained elsewhere, from the anchor."""
+        with self._threads:
+            self._client.begin_update()
+            self.finish(weights)
+
     # ---------------------------------------------------------------- Algorithm 2, lines 10-16
 
     def compose(self) -> bytes:
@@ -99,6 +108,10 @@ class ClientState:
                 self._store.attempt(self._client.snapshot(), envelope)
                 self._attempt = envelope
             return envelope
+
+    def is_attempt(self, digest: bytes) -> bool:
+        """Whether this gradient digest was signed under the present sequence number."""
+        return self._store.attempted(digest) is not None
 
     def file(self, kept: KeptReceipt) -> int:
         """A receipt, checked, for one of the attempts; how many local updates it covered.
@@ -137,3 +150,7 @@ class ClientState:
             self._resume(snapshot)
             self._store.save(snapshot)
             self._attempt = b""
+
+
+def _is_signed_with(public_key: bytes, envelope: bytes) -> bool:
+    return not envelope or decode(Envelope, envelope).signed.public_key == public_key

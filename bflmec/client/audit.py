@@ -1,0 +1,187 @@
+"""Checking an audit proof, with the document alone or beside the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bflmec.client.audit_proof import AuditProof, GradientProof, unhex
+from bflmec.client.edge_nodes import receipt_scheme
+from bflmec.crypto.keys import key_digest
+from bflmec.crypto.schemes import signature_scheme
+from bflmec.errors import BFLMECError, ConfigError, LedgerError, MessageError, ReceiptRejectedError
+from bflmec.protocol import merkle
+from bflmec.protocol.blocks import SealedBlock, transactions_hash
+from bflmec.protocol.messages import GRADIENT_CONTEXT, RECEIPT_CONTEXT, GradientHeader, Receipt
+
+
+class AuditLedger(Protocol):
+    """What is asked of the ledger; `bflmec.ledger.client.LedgerClient` answers it through `LedgerKeys`."""
+
+    def block_hash(self, number: int) -> bytes: ...
+
+    def client_key_digest(self, account: bytes) -> bytes | None: ...
+
+    def edge_node_key_digest(self, id_: int) -> bytes | None: ...
+
+
+@dataclass(frozen=True)
+class AuditCheck:
+    """One thing that was checked: how often it held, and what did not."""
+
+    name: str
+    passed: int
+    failures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """What holds of an audit proof, and what could not be checked."""
+
+    checks: tuple[AuditCheck, ...]
+    unchecked: tuple[str, ...]
+    gradients: int
+    recorded: int
+    cumulative: int
+    """All that the client was paid, in the token's smallest unit, if everything holds."""
+
+    @property
+    def holds(self) -> bool:
+        return not any(check.failures for check in self.checks)
+
+
+@dataclass
+class _Tally:
+    passed: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, list[str]] = field(default_factory=dict)
+
+    def note(self, name: str, holds: bool, failure: str) -> None:
+        self.passed[name] = self.passed.get(name, 0) + holds
+        if not holds:
+            self.failures.setdefault(name, []).append(failure)
+
+    def checks(self) -> tuple[AuditCheck, ...]:
+        return tuple(AuditCheck(name, n, tuple(self.failures.get(name, ()))) for name, n in self.passed.items())
+
+
+_OFFLINE = (
+    "whether the blocks are the ledger's: compare their hashes with it",
+    "whether the keys were registered: compare their SHA-256 with the registry",
+)
+_ALWAYS = ("the local gradients themselves: they are known to the client and the edge nodes alone",)
+
+
+def verify_audit_proof(proof: AuditProof | bytes, ledger: AuditLedger | None = None) -> AuditReport:
+    """What of an audit proof holds. Raises MessageError if it is none, LedgerError if the ledger does not answer."""
+    document = AuditProof.decode(proof) if isinstance(proof, bytes) else proof
+    blocks = {block.header.number: block for block in (entry.block() for entry in document.blocks)}
+    headers = [GradientHeader.decode(unhex(entry.header)) for entry in document.gradients]
+    tally = _Tally()
+    for entry, header in zip(document.gradients, headers, strict=True):
+        _check_gradient(tally, document, entry, header)
+        _check_recorded(tally, entry, header, blocks)
+    sequences = [header.sequence for header in headers]
+    tally.note("sequence numbers", len(set(sequences)) == len(sequences), "a sequence number counts twice")
+    for block in blocks.values():
+        _check_block(tally, block)
+    cumulative = _check_rewards(tally, document, blocks)
+    if ledger is not None:
+        _check_against_ledger(tally, document, blocks, ledger)
+    return AuditReport(
+        checks=tally.checks(),
+        unchecked=_ALWAYS if ledger is not None else _OFFLINE + _ALWAYS,
+        gradients=len(headers),
+        recorded=sum(entry.block is not None for entry in document.gradients),
+        cumulative=cumulative,
+    )
+
+
+def _check_gradient(tally: _Tally, document: AuditProof, entry: GradientProof, header: GradientHeader) -> None:
+    name = f"local gradient 0x{header.digest.hex()}"
+    ours = header.chain_id, header.ledger, header.client
+    theirs = document.chain_id, unhex(document.ledger), unhex(document.client)
+    tally.note("headers", ours == theirs, f"{name} is another client's or another ledger's")
+    holds = _holds(entry.scheme, unhex(entry.public_key), header.digest, unhex(entry.signature), GRADIENT_CONTEXT)
+    tally.note("signatures", holds, f"the signature of {name} does not hold")
+    for kept in entry.receipts:
+        statement = Receipt.statement(kept.edge_node, header.digest)
+        holds = _receipt_holds(unhex(kept.public_key), statement, unhex(kept.signature))
+        tally.note("receipts", holds, f"the receipt of edge node {kept.edge_node} for {name} does not hold")
+
+
+def _check_recorded(
+    tally: _Tally, entry: GradientProof, header: GradientHeader, blocks: dict[int, SealedBlock]
+) -> None:
+    if entry.block is None:
+        return
+    block = blocks.get(entry.block)
+    found = block is not None and any(
+        (recorded.client, recorded.gradient) == (header.client, header.digest) for recorded in block.transactions
+    )
+    tally.note("records", found, f"block {entry.block} does not record local gradient 0x{header.digest.hex()}")
+
+
+def _check_block(tally: _Tally, block: SealedBlock) -> None:
+    header = block.header
+    holds = header.transactions_hash == transactions_hash(block.transactions)
+    tally.note("transaction sets", holds, f"the transaction set of block {header.number} is not the header's")
+
+
+def _check_rewards(tally: _Tally, document: AuditProof, blocks: dict[int, SealedBlock]) -> int:
+    client = unhex(document.client)
+    listed = sum(reward.amount for block in blocks.values() for reward in block.rewards if reward.account == client)
+    if document.reward is None:
+        tally.note("rewards", listed == 0, "blocks list rewards, but there is no proof of them")
+        return 0
+    cumulative, newest = int(document.reward.cumulative), document.reward.newest.block()
+    siblings = [unhex(sibling) for sibling in document.reward.siblings]
+    holds = merkle.verify(newest.header.rewards_root, client, cumulative, siblings)
+    tally.note("rewards", holds, f"the Merkle proof does not lead to the rewards root of block {newest.header.number}")
+    tally.note("reward lists", listed == cumulative, f"the blocks list {listed}, the proof shows {cumulative}")
+    return cumulative
+
+
+def _check_against_ledger(
+    tally: _Tally, document: AuditProof, blocks: dict[int, SealedBlock], ledger: AuditLedger
+) -> None:
+    newest = [] if document.reward is None else [document.reward.newest.block()]
+    for block in [*blocks.values(), *newest]:
+        number = block.header.number
+        tally.note("ledger", _is_recorded(ledger, block), f"the ledger has another block {number}, or none")
+    if document.gradients:
+        latest = max(document.gradients, key=lambda entry: GradientHeader.decode(unhex(entry.header)).sequence)
+        registered = ledger.client_key_digest(unhex(document.client))
+        holds = registered == key_digest(unhex(latest.public_key))
+        tally.note("client key", holds, "the newest local gradient was signed with a key that is not registered now")
+    for id_, digest in sorted(set(_edge_node_keys(document))):
+        tally.note("edge node keys", ledger.edge_node_key_digest(id_) == digest, f"edge node {id_} has another key")
+
+
+def _edge_node_keys(document: AuditProof) -> Iterator[tuple[int, bytes]]:
+    for entry in document.gradients:
+        for kept in entry.receipts:
+            yield kept.edge_node, key_digest(unhex(kept.public_key))
+
+
+def _is_recorded(ledger: AuditLedger, block: SealedBlock) -> bool:
+    try:
+        return ledger.block_hash(block.header.number) == block.header.hash
+    except LedgerError:
+        return False
+
+
+def _receipt_holds(public_key: bytes, statement: bytes, signature: bytes) -> bool:
+    try:
+        return receipt_scheme(public_key).verify(public_key, statement, signature, RECEIPT_CONTEXT)
+    except ReceiptRejectedError:
+        return False
+
+
+def _holds(scheme: str, public_key: bytes, message: bytes, signature: bytes, context: bytes) -> bool:
+    try:
+        return signature_scheme(scheme).verify(public_key, message, signature, context)
+    except ConfigError:
+        return False
+    except BFLMECError as error:
+        raise MessageError(f"can't check a signature of scheme {scheme!r}: {error}") from error
