@@ -7,7 +7,7 @@ however many histories hold them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated
@@ -59,9 +59,14 @@ class Journal:
         self._size = size
         self._unwritten: dict[bytes, bytes] = {}
         self._parts = {bytes(digest) for (digest,) in store.rows("SELECT digest FROM history")}
-        sql = "SELECT digest, data FROM history WHERE length(data) % 2 = 0"
-        self._manifests = {bytes(digest): decode_manifest(data) for digest, data in store.rows(sql)}
+        self._manifests = dict(self._read_manifests())
         self._recorded = {bytes(hash_) for (hash_,) in store.rows("SELECT hash FROM recorded")}
+
+    def _read_manifests(self) -> Iterator[tuple[bytes, list[bytes]]]:
+        for digest, data in self._store.iterate("SELECT digest, data FROM history WHERE length(data) % 2 = 0"):
+            if type(data) is not bytes or sha256(data).digest() != digest:
+                raise self._store.damaged("a manifest of the history has another checksum")
+            yield digest, decode_manifest(data)
 
     # ---------------------------------------------------------------- final blocks
 
@@ -137,20 +142,20 @@ class Journal:
 
     # ---------------------------------------------------------------- histories
 
-    def keep_history(self, history: Sequence[HistoryEntry]) -> None:
-        """Stores the manifest, and those entries that are not there yet."""
+    def keep_history(self, digest: bytes, history: Sequence[HistoryEntry]) -> None:
+        """Stores a history by its digest: the manifest, and those entries that are not there yet."""
+        if digest in self._manifests:
+            return
         for entry in history:
             if entry.digest not in self._parts:
                 self._keep(entry.digest, entry.encode())
-        digest = history_digest(history)
         self._keep(digest, encode_manifest(history))
         self._manifests[digest] = [entry.digest for entry in history]
 
     def _keep(self, digest: bytes, data: bytes) -> None:
-        if digest not in self._parts:
-            self._parts.add(digest)
-            self._unwritten[digest] = data
-            self._store.queue("INSERT INTO history VALUES (?, ?)", digest, data)
+        self._parts.add(digest)
+        self._unwritten[digest] = data
+        self._store.queue("INSERT INTO history VALUES (?, ?)", digest, data)
 
     def part(self, digest: bytes) -> bytes | None:
         """The manifest or the history entry of that digest, or None if it is not here."""

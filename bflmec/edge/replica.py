@@ -209,9 +209,9 @@ class Replica:
         self._journal.finalise(step, self._checkpoint, self.node.recorded.final, live)
 
     def _keep_history(self) -> None:
-        basis = self.node.assembler.aggregator.standing.basis
-        if basis is not None:
-            self._journal.keep_history(basis.history)
+        standing = self.node.assembler.aggregator.standing
+        if standing.basis is not None:
+            self._journal.keep_history(standing.history_digest, standing.basis.history)
 
     def _flush(self) -> None:
         self._pool.flush()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
+import msgspec
 from dictionary_world import DictionaryParticipants, verify
 from protocol_world import SPEC, ProtocolWorld, some_vector
 
@@ -20,8 +21,9 @@ from bflmec.protocol.cache_pool import CachePool
 from bflmec.protocol.edge_node import EdgeNode
 from bflmec.protocol.ledger_state import LedgerState
 from bflmec.protocol.manifest import encode_manifest
-from bflmec.protocol.messages import Announcement
+from bflmec.protocol.messages import MAX_BODY, Announcement, Envelope, GradientHeader, Proposal, decode, encode
 from bflmec.protocol.verification import GradientVerifier
+from bflmec.storage.cid import RAW, Cid
 
 OWNER = b"\x05" * 32
 FINAL_AFTER = 3
@@ -52,7 +54,7 @@ class LedgerWorld:
                 node.supplied(self.announcements[digest], wanted, 0.0)
             node.record(recorded.block)
         for digest, announcement in waiting:
-            header = GradientVerifier.parse(node._intake._verifier, announcement.envelope)[1]
+            header = GradientHeader.decode(decode(Envelope, announcement.envelope).signed.header)
             if node.state.holds_anchor_of(header):
                 node.supplied(announcement, {digest}, 0.0)
         return node
@@ -207,3 +209,32 @@ def assert_same(node: EdgeNode, ledger: LedgerWorld) -> None:
         node.supplied(ledger.announcements[entry.gradient], {entry.gradient}, 0.0)
     account = ledger.participants.nodes[3]
     assert node.assembler.assemble(chosen, account).header == model.assembler.assemble(chosen, account).header
+
+
+def save(ledger: LedgerWorld, folder: Path) -> None:
+    """Everything of a ledger that another process needs to see the very same one."""
+    digests = [recorded.block.header for recorded in ledger.chain]
+    cids = [Cid(RAW, header.body_digest) for header in digests]
+    cids += [Cid(header.global_codec, header.global_digest) for header in digests if header.is_global_update]
+    saved = {
+        "blocks": [encode(Proposal.of(recorded.block)) for recorded in ledger.chain],
+        "announcements": [encode(announcement) for announcement in ledger.announcements.values()],
+        "blobs": [ledger.world.blobs.get(cid, MAX_BODY) for cid in cids],
+    }
+    (folder / "ledger").write_bytes(msgspec.msgpack.encode(saved))
+
+
+def load(folder: Path) -> LedgerWorld:
+    """The ledger that another process has saved."""
+    saved = msgspec.msgpack.decode((folder / "ledger").read_bytes())
+    ledger = LedgerWorld()
+    for blob in saved["blobs"]:
+        ledger.world.blobs.put(blob)
+    for block in saved["blocks"]:
+        ledger.append(decode(Proposal, block).block())
+    for data in saved["announcements"]:
+        announcement = decode(Announcement, data)
+        header = GradientHeader.decode(decode(Envelope, announcement.envelope).signed.header)
+        ledger.announcements[header.digest] = announcement
+    ledger.miner = ledger.always_there()
+    return ledger
