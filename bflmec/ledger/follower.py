@@ -125,36 +125,38 @@ class Follower:
             return False
         if present == self._seen[1]:
             return True
-        while self._known:
-            newest = self._known[-1]
+        for kept in range(len(self._known), 0, -1):
+            newest = self._known[kept - 1]
             present = self._hash_of(newest.host_block)
             if present is None:
                 return False
             if present == newest.host_hash:
+                self._undo(kept, changes)
                 self._go_on_from(newest.host_block, newest.host_hash)
                 return True
-            changes.append(BlockRemoved(self._known.pop()))
-        self._return_to_start(changes)
+        return self._return_to_start(changes)
+
+    def _return_to_start(self, changes: list[Change]) -> bool:
+        start = self._checkpoint
+        present = None if start is None else self._hash_of(start.host_block)
+        if start is not None and present is None:
+            return False
+        if self._forgotten or (start is not None and present != start.host_hash):
+            raise LedgerError(
+                "the chain was reorganised deeper than this follower remembers; start it from an older checkpoint, or "
+                "from none to read the ledger from its first block"
+            )
+        self._undo(0, changes)
+        if start is None:
+            self._seen, self._next = None, self._start
+        else:
+            self._go_on_from(start.host_block, start.host_hash)
         return True
 
-    def _return_to_start(self, changes: list[Change]) -> None:
-        if self._forgotten:
-            raise self._too_deep(changes)
-        if self._checkpoint is None:
-            self._seen, self._next = None, self._start
-            return
-        present = self._hash_of(self._checkpoint.host_block)
-        if present != self._checkpoint.host_hash:
-            raise self._too_deep(changes)
-        self._go_on_from(self._checkpoint.host_block, self._checkpoint.host_hash)
-
-    def _too_deep(self, changes: list[Change]) -> LedgerError:
-        self._known.extend(change.recorded for change in reversed(changes))
-        changes.clear()
-        return LedgerError(
-            "the chain was reorganised deeper than this follower remembers; start it from an older checkpoint, or from "
-            "none to read the ledger from its first block"
-        )
+    def _undo(self, kept: int, changes: list[Change]) -> None:
+        """Once every question is answered, so that an error or another node in between changes nothing."""
+        while len(self._known) > kept:
+            changes.append(BlockRemoved(self._known.pop()))
 
     def _go_on_from(self, host_block: int, host_hash: bytes) -> None:
         """A host block can hold several blocks of the ledger: reading goes on in it, not after it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,36 @@ def test_a_lost_connection_loses_no_block_and_repeats_none(net: Net, failures: i
     net.node.failing = 0
     seen += added(follower.poll())
     assert seen == hashes(blocks)
+
+
+@pytest.mark.parametrize("questions", range(1, 8))
+def test_a_reorganisation_that_is_interrupted_and_taken_back_leaves_no_gap(net: Net, questions: int) -> None:
+    other = net.copy()
+    blocks = net.world.grow(1, 1, 1)
+    follower = follow(net)
+    assert added(follower.poll()) == hashes(blocks)
+    new = other.grow(2, 1, 1, 1)
+    net.serve(other)
+    net.node.fail_after, net.node.failing = questions, 1
+    held = hashes(blocks)
+    for world in (other, net.world, other):
+        with suppress(LedgerError):
+            held = applied(held, follower.poll())
+        net.node.fail_after = net.node.failing = 0
+        net.serve(world)
+    assert applied(held, follower.poll()) == hashes(new)
+
+
+def applied(held: list[bytes], changes: list[Change]) -> list[bytes]:
+    """What somebody who follows the changes holds afterwards."""
+    held = list(held)
+    for change in changes:
+        digest = change.recorded.block.header.hash
+        if isinstance(change, BlockAdded):
+            held.append(digest)
+        else:
+            assert held.pop() == digest
+    return held
 
 
 def test_a_node_that_bounds_queries_is_asked_for_less(net: Net) -> None:
