@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -77,9 +78,15 @@ def _spread(
 
 
 def _measure(measure: Callable[[Cell], Tables], cell: Cell) -> tuple[float, Tables]:
-    start = time.process_time()
+    start = _cpu_seconds()
     tables = measure(cell)
-    return time.process_time() - start, tables
+    return _cpu_seconds() - start, tables
+
+
+def _cpu_seconds() -> float:
+    """Of this process and the children that it waited for."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def _ignore_interrupt() -> None:

@@ -57,3 +57,31 @@ def test_learning_rates_are_chosen_by_other_seeds_than_those_reported() -> None:
 
     rows = [row(0.1, 101, 0.9), row(0.2, 101, 0.8), row(0.1, 1, 0.1), row(0.2, 1, 0.7)]
     assert tuned(rows) == [row(0.1, 1, 0.1)]
+
+
+def test_rewards(tmp_path: Path) -> None:
+    def few(cell: Cell) -> bool:
+        return cell.labels["part"] in ("figure 9b", "worth", "sybil", "unusual")
+
+    settings = (*SHORT, "clients=10", "aggregation_threshold=8", "k_min=1")
+    section, _ = performed(experiment("rewards"), tmp_path, few, settings)
+    assert len(section.findings) == 5
+    assert (tmp_path / "rewards" / "figure-9b.svg").exists()
+
+
+def test_ablation(tmp_path: Path) -> None:
+    def few(cell: Cell) -> bool:
+        return cell.labels["change"] in ("as it is", "no history", "deltas")
+
+    section, watcher = performed(experiment("ablation"), tmp_path, few, (*SHORT, "clients=20"))
+    assert len(section.tables) == 2
+    assert "no history" in section.findings[0].measured
+    assert len(watcher.computed) == 4 + 2
+
+
+def test_scale(tmp_path: Path) -> None:
+    def few(cell: Cell) -> bool:
+        return cell.labels["axis"] != "clients" and int(str(cell.labels["size"])) <= 100_000
+
+    section, _ = performed(experiment("scale"), tmp_path, few, ())
+    assert "size^" in section.findings[0].measured
