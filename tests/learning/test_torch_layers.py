@@ -186,9 +186,10 @@ def test_the_plain_loop_of_pytorch_gives_the_same_model(name: str) -> None:
 @settings(max_examples=25)
 @given(data=st.data())
 def test_any_stack_of_known_layers_trains_as_with_autograd(data: st.DataObject) -> None:
+    """Without dropout on images: what it draws goes by their layout in memory, which the two may choose differently."""
     channels, side, layers = 1, SIDE, []
     for _ in range(data.draw(st.integers(0, 4))):
-        kind = data.draw(st.sampled_from(["convolution", "pool", "relu", "dropout"]))
+        kind = data.draw(st.sampled_from(["convolution", "pool", "relu"]))
         if kind == "convolution":
             after, kernel = data.draw(st.integers(1, 4)), data.draw(st.integers(1, min(3, side)))
             layers.append(lambda c=channels, a=after, k=kernel: nn.Conv2d(c, a, k))
@@ -197,7 +198,7 @@ def test_any_stack_of_known_layers_trains_as_with_autograd(data: st.DataObject) 
             layers.append(lambda: nn.MaxPool2d(2))
             side //= 2
         else:
-            layers.append(nn.ReLU if kind == "relu" else lambda: nn.Dropout(0.3))
+            layers.append(nn.ReLU)
     makers, shape = list(layers), (channels, side)
 
     def factory() -> nn.Module:
