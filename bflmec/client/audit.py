@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from bflmec.client.audit_proof import AuditProof, GradientProof, unhex
+from bflmec.client.audit_proof import AuditProof, GradientProof, hexed, unhex
 from bflmec.client.edge_nodes import receipt_scheme
 from bflmec.crypto.keys import key_digest
 from bflmec.crypto.schemes import signature_scheme
-from bflmec.errors import BFLMECError, ConfigError, LedgerError, MessageError, ReceiptRejectedError
+from bflmec.errors import BFLMECError, ConfigError, LedgerRevertedError, MessageError, ReceiptRejectedError
 from bflmec.protocol import merkle
 from bflmec.protocol.blocks import SealedBlock, transactions_hash
 from bflmec.protocol.messages import GRADIENT_CONTEXT, RECEIPT_CONTEXT, GradientHeader, Receipt
 
-
-class AuditLedger(Protocol):
-    """What is asked of the ledger; `bflmec.ledger.client.LedgerClient` answers it through `LedgerKeys`."""
-
-    def block_hash(self, number: int) -> bytes: ...
-
-    def client_key_digest(self, account: bytes) -> bytes | None: ...
-
-    def edge_node_key_digest(self, id_: int) -> bytes | None: ...
+if TYPE_CHECKING:
+    from bflmec.ledger.client import LedgerClient
 
 
 @dataclass(frozen=True)
@@ -72,7 +65,7 @@ _OFFLINE = (
 _ALWAYS = ("the local gradients themselves: they are known to the client and the edge nodes alone",)
 
 
-def verify_audit_proof(proof: AuditProof | bytes, ledger: AuditLedger | None = None) -> AuditReport:
+def verify_audit_proof(proof: AuditProof | bytes, ledger: LedgerClient | None = None) -> AuditReport:
     """What of an audit proof holds. Raises MessageError if it is none, LedgerError if the ledger does not answer."""
     document = AuditProof.decode(proof) if isinstance(proof, bytes) else proof
     blocks = {block.header.number: block for block in (entry.block() for entry in document.blocks)}
@@ -143,19 +136,21 @@ def _check_rewards(tally: _Tally, document: AuditProof, blocks: dict[int, Sealed
 
 
 def _check_against_ledger(
-    tally: _Tally, document: AuditProof, blocks: dict[int, SealedBlock], ledger: AuditLedger
+    tally: _Tally, document: AuditProof, blocks: dict[int, SealedBlock], ledger: LedgerClient
 ) -> None:
+    ours = ledger.deployment.chain_id, hexed(ledger.deployment.ledger)
+    tally.note("ledger", ours == (document.chain_id, document.ledger), "the proof is about another ledger")
     newest = [] if document.reward is None else [document.reward.newest.block()]
     for block in [*blocks.values(), *newest]:
         number = block.header.number
         tally.note("ledger", _is_recorded(ledger, block), f"the ledger has another block {number}, or none")
     if document.gradients:
         latest = max(document.gradients, key=lambda entry: GradientHeader.decode(unhex(entry.header)).sequence)
-        registered = ledger.client_key_digest(unhex(document.client))
+        registered = ledger.participants.client_key_digest(unhex(document.client))
         holds = registered == key_digest(unhex(latest.public_key))
         tally.note("client key", holds, "the newest local gradient was signed with a key that is not registered now")
     for id_, digest in sorted(set(_edge_node_keys(document))):
-        tally.note("edge node keys", ledger.edge_node_key_digest(id_) == digest, f"edge node {id_} has another key")
+        tally.note("edge node keys", _key_digest_of(ledger, id_) == digest, f"edge node {id_} has another key")
 
 
 def _edge_node_keys(document: AuditProof) -> Iterator[tuple[int, bytes]]:
@@ -164,10 +159,17 @@ def _edge_node_keys(document: AuditProof) -> Iterator[tuple[int, bytes]]:
             yield kept.edge_node, key_digest(unhex(kept.public_key))
 
 
-def _is_recorded(ledger: AuditLedger, block: SealedBlock) -> bool:
+def _key_digest_of(ledger: LedgerClient, edge_node: int) -> bytes | None:
+    try:
+        return ledger.participants.edge_node(edge_node).signature_key_digest
+    except LedgerRevertedError:
+        return None
+
+
+def _is_recorded(ledger: LedgerClient, block: SealedBlock) -> bool:
     try:
         return ledger.block_hash(block.header.number) == block.header.hash
-    except LedgerError:
+    except LedgerRevertedError:
         return False
 
 

@@ -1,8 +1,8 @@
 """A client at work (Algorithm 2): samples arrive, updates are trained, what was learned is sent when it can be.
 
-Training and sending go on side by side, so that a client without a connection keeps training and later sends the average
-of what it could not send. Everything that has to survive is on disk before it counts; the worker can be killed at any
-moment and started again.
+Training and sending go on side by side, so that a client without a connection keeps training and later sends the
+average of what it could not send. Everything that has to survive is on disk before it counts; the worker can be killed
+at any moment and started again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bflmec.client.filing import Filed
 from bflmec.client.samples import SampleRing, capacity_of
 from bflmec.client.sources import Sample
 from bflmec.client.wallet import Wallet
-from bflmec.errors import BFLMECError, LedgerError, NoEdgeNodeError
+from bflmec.errors import BFLMECError, BlobError, WalletError
 from bflmec.learning.local_update import LocalTask, LocalUpdateRules, local_update
 from bflmec.protocol.client import TrainingTask
 
@@ -133,7 +133,9 @@ class Worker:
                 if anchor != before:
                     self._report(Progress("anchor", number=anchor.number))
                 return True
-            except (BFLMECError, OSError) as error:
+            except WalletError:
+                raise
+            except BFLMECError as error:
                 self._failed(error)
                 if self._wallet.state.anchor is not None:
                     return True
@@ -145,7 +147,11 @@ class Worker:
         x, y = self._samples.take(task.samples)
         seed = [int.from_bytes(self._wallet.account, "big"), 0x5EED, task.number]
         local = LocalTask(task.start, x, y, np.random.default_rng(seed))
-        self._wallet.state.finish(local_update(self._wallet.model, local, self._training))
+        weights = local_update(self._wallet.model, local, self._training)
+        if not np.isfinite(weights).all():
+            self._failed(BlobError(f"local update {task.number} diverged and is dropped; lower learning_rate"))
+            return
+        self._wallet.state.finish(weights)
         self._report(Progress("trained", number=task.number))
         self._wake.set()
 
@@ -162,23 +168,28 @@ class Worker:
         pause = FIRST_PAUSE
         while not self._stopped.is_set():
             self._wake.clear()
-            wait = WATCH_SECONDS
             try:
-                filed = self._wallet.send_pending()
-                pause = FIRST_PAUSE
-                if filed is not None:
-                    self._report(Progress("filed", filed=filed))
+                if self._send():
+                    pause = FIRST_PAUSE
                     continue
                 if self._learned.is_set():
                     return
                 self._wallet.watch()
-            except (NoEdgeNodeError, LedgerError) as error:
+            except WalletError:
+                raise
+            except BFLMECError as error:
                 self._failed(error)
-                wait, pause = max(pause, error.retry_after or 0.0), min(2 * pause, LAST_PAUSE)
-                self._stopped.wait(wait)
-                continue
-            self._wake.wait(wait)
+                self._stopped.wait(max(pause, error.retry_after or 0.0))
+                pause = min(2 * pause, LAST_PAUSE)
+            else:
+                self._wake.wait(WATCH_SECONDS)
 
-    def _failed(self, error: BFLMECError | OSError) -> None:
+    def _send(self) -> bool:
+        filed = self._wallet.send_pending()
+        if filed is not None:
+            self._report(Progress("filed", filed=filed))
+        return filed is not None
+
+    def _failed(self, error: BFLMECError) -> None:
         _log.info("will be tried again: %s", error)
-        self._report(Progress("failed", error=error if isinstance(error, BFLMECError) else None))
+        self._report(Progress("failed", error=error))
