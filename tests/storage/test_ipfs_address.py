@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 from pathlib import Path
 
 import pytest
@@ -173,7 +174,10 @@ def test_a_secret_does_not_cross_a_network_unencrypted(client: str) -> None:
 @pytest.mark.toolchain
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("secret", [f"bearer:{SECRET}", f"basic:me:{SECRET}"])
-def test_a_guarded_daemon_opens_to_the_secret_alone(client: str, secret: str, js_ipfs: str) -> None:
+def test_a_guarded_daemon_opens_to_the_secret_alone(
+    client: str, secret: str, js_ipfs: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     authorization = Authorization.parse(secret)
     with server(guarding(js_ipfs, authorization.header)) as address:
         daemon = daemon_at(client, address, authorization=authorization)
@@ -182,6 +186,9 @@ def test_a_guarded_daemon_opens_to_the_secret_alone(client: str, secret: str, js
             with pytest.raises(StorageUnavailableError, match="refuses this user") as caught:
                 daemon_at(client, address, authorization=wrong).put(b"guarded")
             assert SECRET not in str(caught.value)
+    assert caplog.records
+    assert SECRET not in caplog.text
+    assert authorization.header not in caplog.text
 
 
 @pytest.mark.toolchain

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,18 @@ def test_unpinned_blobs_are_collected(storage: BlobStorage) -> None:
     storage.unpin(cid)
     assert storage.pins() == []
     assert storage.gc().blocks == 1
+
+
+def test_threads_may_share_a_storage(storage: BlobStorage) -> None:
+    def round_trip(number: int) -> bool:
+        blob = BIG + bytes([number])
+        cid = storage.put(blob)
+        storage.pin(cid)
+        return storage.get(cid, LIMIT) == blob
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(round_trip, range(8)))
+    assert len(storage.pins()) == 8
 
 
 def test_a_collection_tells_how_many_bytes_it_freed(store: BlobStore) -> None:
