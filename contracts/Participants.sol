@@ -12,6 +12,13 @@ contract Participants is IParticipants, Ownable2Step {
         Removed
     }
 
+    /// One slot. Keys that a client had remain: what they signed may still be questioned.
+    struct Client {
+        Admission admission;
+        bool registered;
+        uint32 keys;
+    }
+
     /// One slot, so that a quorum costs one storage read a signer.
     struct Membership {
         uint16 id;
@@ -32,8 +39,8 @@ contract Participants is IParticipants, Ownable2Step {
     bool public immutable openRegistration;
 
     /// @inheritdoc IParticipants
-    mapping(address client => bytes32) public clientKeyDigest;
-    mapping(address client => Admission) private _admissions;
+    mapping(address client => mapping(uint256 index => bytes32)) public clientKeyAt;
+    mapping(address client => Client) private _clients;
 
     mapping(address account => Membership) private _memberships;
     mapping(uint16 id => Profile) private _profiles;
@@ -48,29 +55,30 @@ contract Participants is IParticipants, Ownable2Step {
     function allowClients(address[] calldata clients) external onlyOwner {
         for (uint256 i = 0; i < clients.length; ++i) {
             if (clients[i] == address(0)) revert ParticipantsZeroAccount();
-            _admissions[clients[i]] = Admission.Allowed;
+            _clients[clients[i]].admission = Admission.Allowed;
             emit ClientAllowed(clients[i]);
         }
     }
 
     /// @inheritdoc IParticipants
     function removeClient(address client) external onlyOwner {
-        if (_admissions[client] != Admission.Allowed && clientKeyDigest[client] == 0) {
-            revert ParticipantsUnknownClient(client);
-        }
-        _admissions[client] = Admission.Removed;
-        delete clientKeyDigest[client];
+        Client storage known = _clients[client];
+        if (known.admission != Admission.Allowed && !known.registered) revert ParticipantsUnknownClient(client);
+        known.admission = Admission.Removed;
+        known.registered = false;
         emit ClientRemoved(client);
     }
 
     /// @inheritdoc IParticipants
     function registerClient(bytes32 keyDigest) external {
-        if (!isClientAllowed(msg.sender)) revert ParticipantsClientNotAllowed(msg.sender);
+        Client memory client = _clients[msg.sender];
+        if (!_isAllowed(client.admission)) revert ParticipantsClientNotAllowed(msg.sender);
         if (keyDigest == 0) revert ParticipantsZeroKeyDigest();
-        bytes32 previous = clientKeyDigest[msg.sender];
-        clientKeyDigest[msg.sender] = keyDigest;
-        if (previous == 0) emit ClientRegistered(msg.sender, keyDigest);
-        else emit ClientKeyRotated(msg.sender, previous, keyDigest);
+        if (client.registered) emit ClientKeyRotated(msg.sender, clientKeyAt[msg.sender][client.keys - 1], keyDigest);
+        else emit ClientRegistered(msg.sender, keyDigest);
+        clientKeyAt[msg.sender][client.keys++] = keyDigest;
+        client.registered = true;
+        _clients[msg.sender] = client;
     }
 
     /// @inheritdoc IParticipants
@@ -120,9 +128,19 @@ contract Participants is IParticipants, Ownable2Step {
     }
 
     /// @inheritdoc IParticipants
-    function isClientAllowed(address client) public view returns (bool) {
-        Admission admission = _admissions[client];
-        return admission == Admission.Allowed || (openRegistration && admission == Admission.Unknown);
+    function isClientAllowed(address client) external view returns (bool) {
+        return _isAllowed(_clients[client].admission);
+    }
+
+    /// @inheritdoc IParticipants
+    function clientKeyDigest(address client) external view returns (bytes32) {
+        Client memory known = _clients[client];
+        return known.registered ? clientKeyAt[client][known.keys - 1] : bytes32(0);
+    }
+
+    /// @inheritdoc IParticipants
+    function clientKeyCount(address client) external view returns (uint256) {
+        return _clients[client].keys;
     }
 
     /// @inheritdoc IParticipants
@@ -164,6 +182,10 @@ contract Participants is IParticipants, Ownable2Step {
             if (!_memberships[accounts[i]].active) revert ParticipantsNotActive(accounts[i]);
         }
         return _active;
+    }
+
+    function _isAllowed(Admission admission) private view returns (bool) {
+        return admission == Admission.Allowed || (openRegistration && admission == Admission.Unknown);
     }
 
     function _profile(uint16 id) private view returns (Profile storage) {

@@ -112,12 +112,21 @@ def contracts() -> str:
     return _page(lines)
 
 
-_INTERFACES = ("IBFLLedger", "IParticipants", "IGovernment", "ICertificates", "IXMSSCertificates", "IRewardToken")
+_INTERFACES = (
+    "IBFLLedger",
+    "IParticipants",
+    "IGovernment",
+    "ICertificates",
+    "IXMSSCertificates",
+    "IRewardToken",
+    "IChallenges",
+)
 _CONTRACTS = """\
 `BFLLedger` holds blocks, anchors and the rewards root; `Participants` knows who may take part, and the digests of
 their post-quantum keys; `ECDSACertificates` or, chosen at deployment, `XMSSCertificates` alone knows how certificates
 are signed; `Government` owns the registry once the set-up has ended, and does what the quorum of edge nodes decides;
-`RewardToken` is the ERC-20 in which rewards are claimed. Nothing in them computes on gradients, and no loop grows
+`RewardToken` is the ERC-20 in which rewards are claimed; `Challenges`, which a ledger can do without, holds stakes of
+edge nodes. Nothing in them computes on gradients, and no loop grows
 with the number of participants. The texts below are those of `contracts/interfaces/`. The bytecode is for `paris`, so
 that it runs on every Ethereum network, old proof-of-work ones included.
 

@@ -80,7 +80,7 @@ def check(file: KeyFile, password_file: PasswordFile = None) -> None:
 
     Example:  bflmec keys check client.json --password-file password.txt
     """
-    key = _open(file, password_file)
+    key = open_key(file, password_file)
     _describe(key.scheme, key.public_id())
     typer.echo("opens       yes")
 
@@ -101,7 +101,7 @@ def sign(
     from bflmec.crypto.documents import sign_document
     from bflmec.files import write_atomically
 
-    signature = sign_document(document, _open(file, password_file))
+    signature = sign_document(document, open_key(file, password_file))
     path = out or document.with_name(document.name + ".sig")
     try:
         write_atomically(path, signature.encode())
@@ -148,7 +148,8 @@ def _new_key(scheme: str) -> StoredKey:
     return StoredKey(signature_scheme(scheme).name, identity.seed)
 
 
-def _open(file: Path, password_file: Path | None) -> StoredKey:
+def open_key(file: Path, password_file: Path | None) -> StoredKey:
+    """The key of a file, its password asked for if no file holds it. Raises KeystoreError."""
     from bflmec.crypto.keystore import describe_key, read_key
 
     describe_key(file)  # a missing or damaged file is told before anybody types a password

@@ -15,7 +15,7 @@ from bflmec.errors import ArtifactError
 # What a deployment of the ledger consists of, with either kind of certificates, and everything that has an artifact.
 LEDGER_CONTRACTS = ("BFLLedger", "ECDSACertificates", "Government", "Participants", "RewardToken")
 CERTIFICATES = {"ecdsa": "ECDSACertificates", "xmss": "XMSSCertificates"}
-CONTRACTS = (*LEDGER_CONTRACTS, "XMSSCertificates", "MLDSA44Verifier")
+CONTRACTS = (*LEDGER_CONTRACTS, "XMSSCertificates", "MLDSA44Verifier", "Challenges")
 
 _RECOMPILE = "recompile with `python -m bflmec.ledger.compile`, or reinstall the package"
 

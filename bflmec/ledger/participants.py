@@ -43,6 +43,11 @@ class ParticipantsClient:
         (digest,) = self._read("clientKeyDigest", account)
         return None if digest == _ZERO_DIGEST else bytes(digest)
 
+    def client_key_digests(self, account: bytes) -> list[bytes]:
+        """SHA-256 of every public key that the client has registered so far, in order; also of one that was removed."""
+        (count,) = self._read("clientKeyCount", account)
+        return [bytes(self._read("clientKeyAt", account, index)[0]) for index in range(count)]
+
     def is_client_allowed(self, account: bytes) -> bool:
         return bool(self._read("isClientAllowed", account)[0])
 

@@ -114,6 +114,12 @@ interface IParticipants {
     /// @notice Digest of a client's ML-DSA key; zero when it is not registered.
     function clientKeyDigest(address client) external view returns (bytes32);
 
+    /// @notice How many keys a client has registered in all; a removed one keeps its past.
+    function clientKeyCount(address client) external view returns (uint256);
+
+    /// @notice Digest of the key that a client registered as its `index`th, from 0; zero if there was none.
+    function clientKeyAt(address client, uint256 index) external view returns (bytes32);
+
     /// @notice The edge node with that id, retired ones included.
     function edgeNode(uint16 id) external view returns (EdgeNode memory);
 

@@ -17,7 +17,10 @@ from typing import Any
 import pytest
 from consortium import GAS, PARAMETERS, Chain, Consortium, account, digest, edge_node_key, share
 from hash_signers import HashConsortium, signer
+from test_contract_challenges import KEY, Staked
 from web3.contract import Contract
+
+from bflmec.protocol.messages import GRADIENT_CONTEXT
 
 SNAPSHOT = Path(__file__).with_name("gas_snapshot.json")
 UPDATES = 16  # two full storage slots of anchors, so that the mean is the long-run mean
@@ -77,6 +80,7 @@ def deployments(chain: Chain) -> dict[str, int]:
     deploy("RewardToken", ledger.address)
     deploy("XMSSCertificates", participants.address)
     deploy("Government", participants.address, certificates.address, 3600)
+    deploy("Challenges", ledger.address, ledger.address, 64)
     return spent
 
 
@@ -106,6 +110,29 @@ def claims(chain: Chain) -> dict[str, int]:
     return {"claim, first of 10": int(first), "claim, again": int(consortium.claim(account(0))["gasUsed"])}
 
 
+def challenges(chain: Chain) -> dict[str, int]:
+    """Of a block of one local gradient that two edge nodes certified with ECDSA."""
+    staked = Staked.found(chain)
+    functions = staked.contract.functions
+    header = staked.header()
+    signature = bytearray(KEY.sign(header.digest, GRADIENT_CONTEXT))
+    signature[1000] ^= 1
+    number = staked.record(header.encode(), signatures=[bytes(signature)])
+    foreign = staked.record(staked.header(1, client=account(1)).encode())
+    announced = chain.send(functions.announce(digest("commitment")))
+    accusation = staked.accusation(number)
+    shown = functions.challengeSignature(staked.shown(number), [KEY.public_key], bytes(signature), accusation)
+    false = chain.send(shown)
+    for key in staked.consortium.keys:
+        staked.deposit(key.public_key.to_canonical_address())
+    other = chain.send(functions.challengeHeader(staked.shown(foreign), staked.accusation(foreign)))
+    return {
+        "announce": int(announced["gasUsed"]),
+        "challengeSignature": int(false["gasUsed"]),
+        "challengeHeader": int(other["gasUsed"]),
+    }
+
+
 @cache
 def measured() -> dict[str, int]:
     chain = Chain.start()  # its own, so that no other test shifts an address
@@ -121,6 +148,7 @@ def measured() -> dict[str, int]:
         },
         **trees(chain),
         **claims(chain),
+        **challenges(chain),
     }
 
 
