@@ -11,6 +11,7 @@ import typer
 
 from bflmec import __version__
 from bflmec.cli.chain import chain
+from bflmec.cli.challenge import challenge
 from bflmec.cli.config import config
 from bflmec.cli.experiment import experiment
 from bflmec.cli.inspect import inspect
@@ -36,6 +37,7 @@ app.command()(config)
 app.command()(experiment)
 app.add_typer(keys, name="keys")
 app.add_typer(chain, name="chain")
+app.add_typer(challenge, name="challenge")
 app.add_typer(storage, name="storage")
 
 
