@@ -55,7 +55,7 @@ class Opening(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 
     def statement(self, binding: Binding) -> bytes:
         """SHA-256 of everything but the signature, and of the ledger: 32 bytes."""
-        return sha256(binding.encode() + msgspec.msgpack.encode(msgspec.structs.replace(self, signature=b""))).digest()
+        return sha256(binding.encode() + encode_opening(msgspec.structs.replace(self, signature=b""))).digest()
 
 
 class Acceptance(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -119,6 +119,11 @@ def accept(opening: Opening, key: DecapsulationKey, binding: Binding) -> tuple[S
     return keys, msgspec.msgpack.encode(Acceptance(session, ciphertext, confirmation))
 
 
+def encode_opening(opening: Opening) -> bytes:
+    """The canonical msgpack bytes."""
+    return msgspec.msgpack.encode(opening)
+
+
 def decode_opening(data: bytes) -> Opening:
     """Raises MessageError unless `data` is the canonical, bounded encoding of an opening."""
     opening: Opening = _decode(Opening, data)
@@ -134,7 +139,7 @@ def _schedule(
     secret: bytes, opening: Opening, session: bytes, ciphertext: bytes, binding: Binding
 ) -> tuple[SessionKeys, bytes]:
     """The session's keys, and the confirmation: HKDF over both secrets, salted with the whole transcript."""
-    transcript = sha256(msgspec.msgpack.encode(opening) + session + ciphertext).digest()
+    transcript = sha256(encode_opening(opening) + session + ciphertext).digest()
     material = derive(secret, transcript, CONTEXT + binding.encode(), 96)
     return SessionKeys(session, material[:32], material[32:64]), material[64:]
 
