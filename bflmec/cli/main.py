@@ -12,12 +12,15 @@ import typer
 from bflmec import __version__
 from bflmec.cli.chain import chain
 from bflmec.cli.challenge import challenge
+from bflmec.cli.claim import claim
+from bflmec.cli.client import client
 from bflmec.cli.config import config
 from bflmec.cli.experiment import experiment
 from bflmec.cli.inspect import inspect
 from bflmec.cli.keys import keys
 from bflmec.cli.run import run
 from bflmec.cli.storage import storage
+from bflmec.cli.train import train
 from bflmec.cli.verify import verify
 from bflmec.errors import BFLMECError, StorageError
 
@@ -35,8 +38,11 @@ app.command()(inspect)
 app.command()(verify)
 app.command()(config)
 app.command()(experiment)
+app.command()(claim)
 app.add_typer(keys, name="keys")
 app.add_typer(chain, name="chain")
+app.add_typer(client, name="client")
+client.command()(train)
 app.add_typer(challenge, name="challenge")
 app.add_typer(storage, name="storage")
 
