@@ -48,6 +48,8 @@ RACE_LOST: Final = frozenset({"LedgerNumberMismatch", "LedgerParentMismatch"})
 class Appender(Protocol):
     """`bflmec.ledger.client.LedgerClient`."""
 
+    def check_append(self, block: SealedBlock, certificate: bytes) -> None: ...
+
     def append(self, block: SealedBlock, certificate: bytes) -> object: ...
 
 
@@ -215,6 +217,7 @@ class Oracle:
 
     async def _append(self, block: SealedBlock, certificate: bytes) -> None:
         try:
+            await asyncio.to_thread(self._ledger.check_append, block, certificate)  # a race lost costs no gas
             await asyncio.to_thread(self._ledger.append, block, certificate)
         except LedgerRevertedError as error:
             if error.name not in RACE_LOST:
