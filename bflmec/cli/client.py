@@ -30,11 +30,12 @@ NetworkName = Annotated[
     typer.Option("--network", "-n", metavar="NAME", help="Network or URL; default: the wallet's."),
 ]
 DeploymentFile = Annotated[
-    Path | None, typer.Option("--deployment", metavar="FILE", help="Deployment record; default: the wallet's copy.")
+    Path | None,
+    typer.Option("--deployment", "-d", metavar="FILE", help="Deployment record; default: the wallet's copy."),
 ]
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="Shared configuration; default: the wallet's copy."),
+    typer.Option("--config", "-c", metavar="FILE", help="Shared configuration; default: the wallet's copy."),
 ]
 PasswordFile = Annotated[
     Path | None,
@@ -46,8 +47,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 @client.command()
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make; keys in it are never overwritten.")],
-    deployment: Annotated[Path, typer.Option("--deployment", metavar="FILE", help="The ledger's deployment record.")],
-    config: Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration that all share.")],
+    deployment: Annotated[
+        Path, typer.Option("--deployment", "-d", metavar="FILE", help="The ledger's deployment record.")
+    ],
+    config: Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The configuration that all share.")],
     network: Annotated[
         str, typer.Option("--network", "-n", metavar="NAME", help="Network, or URL of a node.")
     ] = "local",
@@ -190,7 +193,7 @@ def check_proof(
         typer.Option("--network", "-n", metavar="NAME", help="Network or URL, to ask the ledger, too."),
     ] = None,
     deployment: Annotated[
-        Path | None, typer.Option("--deployment", metavar="FILE", help="Deployment record of the ledger.")
+        Path | None, typer.Option("--deployment", "-d", metavar="FILE", help="Deployment record of the ledger.")
     ] = None,
 ) -> None:
     """Check an audit proof: alone, or with --network and --deployment against the ledger. Exit code 61 if it fails.

@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS balances (account BLOB PRIMARY KEY, amount BLOB NOT N
 
 
 class Database:
-    """One connection, which threads may share. `ledger` is what the file is bound to: chain id and contract.
+    """One connection, which threads may share. `ledger` is what the file is bound to.
 
     Every method raises WalletError when the file is damaged, of another ledger, or can't be written; what was durable
     before is durable still.

@@ -62,6 +62,7 @@ class Filing:
         self._clock = clock
         self._filed_at: dict[bytes, float] = {}
         self._sending = RLock()
+        self._sequence_checked = False
 
     # ---------------------------------------------------------------- sending
 
@@ -75,7 +76,7 @@ class Filing:
             if not self._state.pending:
                 return None
             self.refresh_registry()
-            if not self._store.sequence_is_known:
+            if not self._sequence_checked and not self._store.has_attempts():
                 self._find_sequence()
             try:
                 return self._send()
@@ -103,8 +104,9 @@ class Filing:
     # ---------------------------------------------------------------- a wallet that lost its state
 
     def _find_sequence(self) -> None:
-        """A sequence number above all that the ledger and the edge nodes know of this client: a wallet that is new, was
-        restored or copied must not sign one twice."""
+        """A sequence number above all that the ledger and the edge nodes know of this client: a wallet that lost its
+        state or was restored from a backup must not sign one twice. Each process looks once, unless it finds attempts
+        that an edge node may have taken in: these have to end under their own number."""
         told = self._edge_nodes.next_sequence(self._account)
         try:
             self._access.follow()
@@ -115,7 +117,7 @@ class Filing:
                 raise
         if told > self._state.sequence:
             self._state.continue_from(told)
-        self._store.sequence_is_known = True
+        self._sequence_checked = True
 
     def _next_recorded(self) -> int:
         return max(self._recorded_sequences(), default=0) + 1

@@ -7,7 +7,7 @@ whose attempts are all known, or filed with its receipt; never both, never neith
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from bflmec.client.database import Database
 from bflmec.errors import MessageError, WalletError
@@ -15,7 +15,6 @@ from bflmec.protocol.client_snapshot import ClientSnapshot
 from bflmec.protocol.messages import Envelope, GradientHeader, Receipt, SignedHeader, decode, encode
 
 _STATE = "client"
-_SEQUENCE_KNOWN = "sequence-known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +59,9 @@ class WalletStore:
     def save(self, snapshot: ClientSnapshot) -> None:
         self._database.put(_STATE, snapshot.encode())
 
-    @property
-    def sequence_is_known(self) -> bool:
-        """Whether ledger and edge nodes were asked once which sequence numbers are free."""
-        return self._database.get(_SEQUENCE_KNOWN) is not None
-
-    @sequence_is_known.setter
-    def sequence_is_known(self, known: Literal[True]) -> None:
-        self._database.put(_SEQUENCE_KNOWN, b"1")
+    def has_attempts(self) -> bool:
+        """Whether an envelope may have left under the present sequence number."""
+        return bool(self._database.rows("SELECT 1 FROM attempts LIMIT 1"))
 
     def attempt(self, snapshot: ClientSnapshot, envelope: bytes) -> None:
         """The state with one more attempt, and the envelope that is about to leave."""

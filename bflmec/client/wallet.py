@@ -95,9 +95,7 @@ class Wallet:
         self.rules = _bounded(client_rules_of(config), genesis.model.spec.size)
         directory.lock()
         try:
-            self._database = Database(
-                directory.database_file, deployment.chain_id.to_bytes(32, "big") + deployment.ledger
-            )
+            self._database = Database(directory.database_file, _binding(deployment))
         except BaseException:
             directory.unlock()
             raise
@@ -283,6 +281,13 @@ class Wallet:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _binding(deployment: Deployment) -> bytes:
+    """What tells one ledger from another, also where a development chain gives both the same address."""
+    parameters = deployment.parameters
+    identity = deployment.chain_id.to_bytes(32, "big") + deployment.ledger
+    return identity + parameters.rules_digest + bytes(parameters.genesis)
 
 
 def _bounded(rules: ClientRules, parameters: int) -> ClientRules:
