@@ -26,6 +26,7 @@ from bflmec.protocol.blocks import SealedBlock, Transaction
 from bflmec.protocol.cache_pool import MemoryCachePool
 from bflmec.protocol.client import ClientIdentity
 from bflmec.protocol.edge_node import EdgeNode, EdgeNodeIdentity
+from bflmec.protocol.intake import POOL_LIMIT
 from bflmec.protocol.ledger_state import LedgerParameters, LedgerState
 from bflmec.protocol.messages import GRADIENT_CONTEXT, Announcement, Envelope, GradientHeader, SignedHeader, encode
 from bflmec.protocol.ports import Anchor
@@ -67,6 +68,8 @@ class ProtocolWorld:
         miner_reward: int = 0,
         record_after: float = 10.0,
         difficulty: int = 2,
+        final_after: int = 0,
+        pool_limit: int = POOL_LIMIT,
         **aggregation: Any,
     ) -> None:
         self.rules = Rules(
@@ -100,6 +103,8 @@ class ProtocolWorld:
         for id_ in range(1, edge_nodes + 1):
             self.participants.nodes[id_] = participant(Role.EDGE_NODE, id_)[0]
         self.record_after = record_after
+        self.final_after = final_after
+        self.pool_limit = pool_limit
         self.nodes = [self.edge_node(id_) for id_ in range(1, edge_nodes + 1)]
 
     def edge_node(self, id_: int) -> EdgeNode:
@@ -116,6 +121,8 @@ class ProtocolWorld:
             pool=pool,
             blobs=self.blobs,
             record_after=self.record_after,
+            final_after=self.final_after,
+            pool_limit=self.pool_limit,
         )
 
     # ---------------------------------------------------------------- local gradients

@@ -14,10 +14,19 @@ from hypothesis import strategies as st
 from protocol_world import SCHEME, SPEC, ProtocolWorld, participant, snapshot, some_vector
 
 from bflmec.crypto.keys import Role, key_digest
-from bflmec.errors import BFLMECError, BlobError, GradientRejectedError, MessageError, RulesMismatchError
+from bflmec.errors import (
+    BFLMECError,
+    BlobError,
+    ClientQuotaError,
+    GradientRejectedError,
+    MessageError,
+    PoolFullError,
+    RulesMismatchError,
+    SignatureRejectedError,
+)
 from bflmec.learning.blob import encode_blob
 from bflmec.learning.tensors import TensorSpec
-from bflmec.protocol.edge_node import MAX_WAITING
+from bflmec.protocol.intake import MAX_ANNOUNCED, MAX_WAITING
 from bflmec.protocol.messages import (
     MAX_BLOB,
     RECEIPT_CONTEXT,
@@ -30,6 +39,7 @@ from bflmec.protocol.messages import (
     encode,
 )
 from bflmec.protocol.ports import Anchor
+from bflmec.protocol.verification import GradientVerifier
 
 STRANGER = 9
 """Number of a client that has a key and no registration."""
@@ -139,6 +149,89 @@ def test_a_client_can_only_let_so_many_local_gradients_wait(world: ProtocolWorld
         world.nodes[0].receive(world.envelope(0, MAX_WAITING + 1), 0.0)
     assert snapshot(world.nodes[0]) == before
     assert world.nodes[0].receive(world.envelope(1, 1), 0.0).announcement is not None
+
+
+def test_what_is_recorded_does_not_count_as_waiting() -> None:
+    world = ProtocolWorld(threshold=40, per_client=40, max_transactions=40)
+    for sequence in range(1, MAX_WAITING + 1):
+        world.nodes[0].receive(world.envelope(0, sequence), 0.0)
+    world.nodes[0].record(world.mine(0))
+    assert world.nodes[0].receive(world.envelope(0, MAX_WAITING + 1), 0.0).announcement is not None
+
+
+def test_no_edge_node_can_fill_the_pool_of_another_with_what_one_client_signs() -> None:
+    world = ProtocolWorld()
+    for sequence in range(1, MAX_ANNOUNCED + 1):
+        world.nodes[1].exchange(Announcement(1, world.envelope(0, sequence)), 0.0)
+    rival = Announcement(1, world.envelope(0, 1, some_vector(0, 99)))
+    before = snapshot(world.nodes[1])
+    with pytest.raises(ClientQuotaError):
+        world.nodes[1].exchange(rival, 0.0)
+    assert snapshot(world.nodes[1]) == before
+    world.nodes[1].supplied(rival, {digest_of(rival.envelope)}, 0.0)
+    assert len(world.nodes[1].pool) == MAX_ANNOUNCED + 1
+
+
+def test_a_full_pool_takes_nothing_more_but_what_a_block_needs() -> None:
+    world = ProtocolWorld(pool_limit=len(ProtocolWorld().envelope()) * 2 + 100)
+    announced = Announcement(1, world.envelope(2))
+    world.nodes[1].receive(world.envelope(0), 0.0)
+    world.nodes[1].receive(world.envelope(1), 0.0)
+    before = snapshot(world.nodes[1])
+    for refused in (
+        lambda: world.nodes[1].receive(world.envelope(2), 0.0),
+        lambda: world.nodes[1].exchange(announced, 0.0),
+    ):
+        with pytest.raises(PoolFullError, match="no room"):
+            refused()
+    assert snapshot(world.nodes[1]) == before
+    world.nodes[1].supplied(announced, {digest_of(announced.envelope)}, 0.0)
+    assert len(world.nodes[1].pool) == 3
+
+
+def test_a_few_clients_fill_no_more_than_half_of_the_pool() -> None:
+    world = ProtocolWorld(pool_limit=len(ProtocolWorld().envelope()) * 10)
+    for sequence in range(1, 6):
+        world.nodes[0].receive(world.envelope(0, sequence), 0.0)
+    with pytest.raises(PoolFullError):
+        world.nodes[0].receive(world.envelope(0, 6), 0.0)
+    assert world.nodes[0].receive(world.envelope(1, 1), 0.0).announcement is not None
+
+
+def test_a_client_that_lost_its_state_is_told_a_free_sequence(world: ProtocolWorld) -> None:
+    account, node = world.clients[0].account, world.nodes[0]
+    assert node.next_sequence(account) == 1
+    node.receive(world.envelope(0, 3), 0.0)
+    assert node.next_sequence(account) == 4
+    node.record(world.mine(0))
+    assert node.next_sequence(account) == 4
+
+
+def test_replaying_an_upload_costs_no_second_signature(world: ProtocolWorld) -> None:
+    envelope = world.envelope()
+    assert world.nodes[0].receive(envelope, 0.0).receipt is world.nodes[0].receive(envelope, 0.0).receipt
+
+
+def test_an_accepted_local_gradient_is_pooled_and_announced_without_a_receipt(world: ProtocolWorld) -> None:
+    envelope = world.envelope()
+    assert world.nodes[0].accept(envelope, 0.0) == (digest_of(envelope), Announcement(1, envelope))
+    assert world.nodes[0].accept(envelope, 0.0) == (digest_of(envelope), None)
+
+
+def test_a_known_announcement_costs_no_signature_check(world: ProtocolWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    announcement = world.nodes[0].accept(world.envelope(), 0.0).announcement
+    assert announcement is not None
+    monkeypatch.setattr(GradientVerifier, "check_signature", None)
+    world.nodes[0].exchange(announcement, 1.0)
+    assert len(world.nodes[0].pool) == 1
+
+
+def test_nothing_is_read_of_a_blob_before_the_signature_holds(
+    world: ProtocolWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bflmec.protocol.verification.decode_blob", None)
+    with pytest.raises(SignatureRejectedError, match="does not hold"):
+        world.nodes[0].accept(resigned(world, world.envelope(), signature=bytes(2420)), 0.0)
 
 
 def test_a_local_gradient_of_an_old_anchor_is_accepted(world: ProtocolWorld) -> None:
