@@ -18,8 +18,8 @@ from typing import BinaryIO, Final
 
 from bflmec.errors import StorageError
 from bflmec.storage import unixfs
-from bflmec.storage.cid import CID_SIZE, Cid
-from bflmec.storage.dagpb import varint
+from bflmec.storage.cid import CID_SIZE, DAG_PB, Cid
+from bflmec.storage.dagpb import decode_node, varint
 from bflmec.storage.flatfs import reported
 from bflmec.storage.protocol import BlockSink, BlockSource, Buffer
 from bflmec.storage.unixfs import MAX_BLOCK_SIZE
@@ -118,6 +118,8 @@ class _CarReader:
             cid, block = Cid.from_bytes(section[:CID_SIZE]), section[CID_SIZE:]
             if Cid.of(cid.codec, block) != cid:
                 raise StorageError(f"block {cid} of the CAR file does not match its content id")
+            if cid.codec == DAG_PB:
+                decode_node(cid, block)
             self.count, self.size = self.count + 1, self.size + len(block)
             yield cid, block
 

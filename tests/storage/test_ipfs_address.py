@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 import pytest
+from cases import cases
 from daemon_doubles import CLIENTS, daemon_at, guarding, server
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,6 +85,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         DaemonAddress.parse(text)
 
 
+@cases(100)
 @given(st.text(max_size=60) | st.from_regex(r"(https?|unix)://\S{0,40}", fullmatch=True))
 def test_any_text_is_an_address_or_refused(text: str) -> None:
     try:
