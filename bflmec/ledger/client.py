@@ -11,9 +11,12 @@ from web3 import Web3
 from bflmec.errors import LedgerError, LedgerRevertedError
 from bflmec.ledger.deployment import Deployment, check
 from bflmec.ledger.events import BlockEvents, RecordedBlock
+from bflmec.ledger.fees import FeePolicy
 from bflmec.ledger.interface import interface
+from bflmec.ledger.outbox import Outbox
 from bflmec.ledger.participants import ParticipantsClient
-from bflmec.ledger.sender import MAX_GAS, Sender, ledger_errors
+from bflmec.ledger.refusals import ledger_errors
+from bflmec.ledger.sender import MAX_GAS, Sender
 from bflmec.ledger.token import RewardTokenClient
 from bflmec.protocol.blocks import (
     ZERO_DIGEST,
@@ -51,16 +54,24 @@ class LedgerClient:
     With `confirmations` = n the ledger is read as it was n host blocks ago, so that a reorganisation of the host chain
     up to that depth is never seen. Every method raises LedgerRevertedError when a contract refuses, with the contract's
     error in `name` and `arguments`, and LedgerError when the chain does. The constructor raises LedgerError if the
-    deployment is not on this chain.
+    deployment is not on this chain. `fees` is how `account` pays, `outbox` where its waiting transactions are kept; see
+    `Sender`.
     """
 
     def __init__(
-        self, w3: Web3, deployment: Deployment, account: LocalAccount | None = None, *, confirmations: int = 0
+        self,
+        w3: Web3,
+        deployment: Deployment,
+        account: LocalAccount | None = None,
+        *,
+        confirmations: int = 0,
+        fees: FeePolicy | None = None,
+        outbox: Outbox | None = None,
     ) -> None:
         with ledger_errors():
             check(w3, deployment)
         self.deployment = deployment
-        self.sender = Sender(w3, account)
+        self.sender = Sender(w3, account, fees=fees, outbox=outbox)
         self.participants = ParticipantsClient(self.sender, deployment.participants)
         self.token = RewardTokenClient(self.sender, deployment.token)
         self._w3 = w3
@@ -135,9 +146,32 @@ class LedgerClient:
         )
 
     def append(self, block: SealedBlock, certificate: bytes) -> Appended:
-        """Append the next block. LedgerRevertedError's `name` says why not: LedgerNumberMismatch is a race lost."""
-        receipt = self.sender.confirm(self.submit(block, certificate))
+        """Append the next block; if the ledger has this very block already, whoever appended it, nothing is sent.
+
+        LedgerRevertedError's `name` says why not: LedgerNumberMismatch is a race lost.
+        """
+        earlier = self._appended(block)
+        if earlier is not None:
+            return earlier
+        try:
+            receipt = self.sender.confirm(self.submit(block, certificate))
+        except LedgerRevertedError:
+            relayed = self._appended(block)
+            if relayed is None:
+                raise
+            return relayed
         return Appended(int(receipt["blockNumber"]), bytes(receipt["transactionHash"]), int(receipt["gasUsed"]))
+
+    def _appended(self, block: SealedBlock) -> Appended | None:
+        """Where the newest host block has this very block of the ledger."""
+        number, hash_ = block.header.number, block.header.hash
+        head = Head(*self._read_at("latest", "head"))
+        if number > head.number or (number == head.number and hash_ != head.hash):
+            return None
+        recorded = next(self._events.between(number, number), None)
+        if recorded is None or recorded.block.header.hash != hash_:
+            return None
+        return Appended(recorded.host_block, recorded.host_transaction, self.gas_used(recorded))
 
     def submit(self, block: SealedBlock, certificate: bytes) -> bytes:
         """`append` without waiting; returns the transaction's hash, for `sender.confirm`."""
@@ -193,8 +227,11 @@ class LedgerClient:
         return min(_APPEND_GAS + per_byte * calldata, MAX_GAS)
 
     def _read(self, function: str, *arguments: object) -> tuple[Any, ...]:
+        return self._read_at(self._at(), function, *arguments)
+
+    def _read_at(self, block: int | str, function: str, *arguments: object) -> tuple[Any, ...]:
         data = self._interface.encode(function, *arguments)
-        return self._interface.decode(function, self.sender.call(self.deployment.ledger, data, self._at()))
+        return self._interface.decode(function, self.sender.call(self.deployment.ledger, data, block))
 
     def _at(self) -> int | str:
         if not self._confirmations:

@@ -15,7 +15,7 @@ from web3 import Web3
 
 from bflmec.errors import LedgerError, MessageError
 from bflmec.ledger.interface import decode_values, event_topic
-from bflmec.ledger.sender import ledger_errors
+from bflmec.ledger.refusals import ledger_errors
 from bflmec.protocol.blocks import Header, SealedBlock, decode_rewards, decode_transactions
 
 HOST_BLOCKS_PER_QUERY = 2_000  # what public nodes allow

@@ -16,7 +16,7 @@ from web3.exceptions import BlockNotFound
 from bflmec.errors import LedgerError
 from bflmec.ledger.deployment import Deployment
 from bflmec.ledger.events import HOST_BLOCKS_PER_QUERY, BlockEvents, RecordedBlock
-from bflmec.ledger.sender import ledger_errors
+from bflmec.ledger.refusals import ledger_errors
 from bflmec.protocol.blocks import genesis_parent
 
 QUERIES_PER_POLL = 32

@@ -28,7 +28,8 @@ from web3.providers.rpc.utils import REQUEST_RETRY_ALLOWLIST, ExceptionRetryConf
 from web3.types import RPCEndpoint, RPCResponse
 
 from bflmec.errors import ConfigError, LedgerError
-from bflmec.ledger.sender import ledger_errors
+from bflmec.ledger.fees import GWEI, FeePolicy
+from bflmec.ledger.refusals import ledger_errors
 from bflmec.registry import nearest
 
 FILE = "networks.toml"
@@ -56,6 +57,15 @@ class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Of one request."""
     fees: Literal["auto", "legacy"] = "auto"
     """EIP-1559 where blocks have a base fee, or legacy gas prices everywhere."""
+    max_fee_gwei: Annotated[float, msgspec.Meta(gt=0, le=1e9)] = 500.0
+    """The most that a transaction pays per gas, in 10⁻⁹ ether."""
+    replace_after: Annotated[float, msgspec.Meta(ge=1, le=86400)] = 30.0
+    """After so long without a block a transaction is sent again with an eighth more."""
+
+    @property
+    def fee_policy(self) -> FeePolicy:
+        """How an account pays on this network."""
+        return FeePolicy(kind=self.fees, cap=int(self.max_fee_gwei * GWEI), replace_after=self.replace_after)
 
     @property
     def location(self) -> str:

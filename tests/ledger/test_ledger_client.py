@@ -178,6 +178,28 @@ def test_anybody_may_relay_a_block(world: World) -> None:
     assert world.client.block(1).block == block
 
 
+def test_a_block_that_is_on_the_ledger_is_appended_once_whoever_did_it(world: World) -> None:
+    block = world.block(1)
+    certificate = world.certificate(block)
+    appended = world.as_(STRANGER).append(block, certificate)
+    newest = world.w3.eth.block_number
+    assert world.client.append(block, certificate) == appended
+    assert world.w3.eth.block_number == newest
+    world.grow(2)
+    assert world.client.append(block, certificate) == appended
+
+
+def test_a_block_that_somebody_else_appends_first_is_appended(world: World) -> None:
+    block = world.block(1)
+    certificate = world.certificate(block)
+    world.chain.auto_mine = False
+    relayed = world.as_(STRANGER).submit(block, certificate)
+    own = world.client.submit(block, certificate)
+    world.chain.mine()
+    assert world.w3.eth.get_transaction_receipt(own)["status"] == 0  # type: ignore[arg-type]
+    assert world.client.append(block, certificate).host_transaction == relayed
+
+
 def test_two_blocks_wait_for_one_host_block(world: World) -> None:
     world.chain.auto_mine = False
     first = world.block(1)

@@ -64,8 +64,9 @@ def test_a_ledger_lives_on_another_node(anvil: Web3) -> None:
     account = blocks[1].rewards[0].account
     assert client.token.claim(world.balances, account) == world.balances[account]
 
+    late = world.block(1, number=1)
     with pytest.raises(LedgerRevertedError) as caught:
-        world.client.append(blocks[0], world.certificate(blocks[0]))
+        world.client.append(late, world.certificate(late))
     assert (caught.value.name, caught.value.arguments) == ("LedgerNumberMismatch", (4, 1))
     with pytest.raises(LedgerRevertedError, match="OwnableUnauthorizedAccount"):
         client.participants.retire_edge_node(1)
