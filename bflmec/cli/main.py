@@ -16,6 +16,7 @@ from bflmec.cli.claim import claim
 from bflmec.cli.client import client
 from bflmec.cli.config import config
 from bflmec.cli.experiment import experiment
+from bflmec.cli.fund import fund
 from bflmec.cli.inspect import inspect
 from bflmec.cli.keys import keys
 from bflmec.cli.run import run
@@ -41,6 +42,7 @@ app.command()(experiment)
 app.command()(claim)
 app.add_typer(keys, name="keys")
 app.add_typer(chain, name="chain")
+chain.command()(fund)
 app.add_typer(client, name="client")
 client.command()(train)
 app.add_typer(challenge, name="challenge")
