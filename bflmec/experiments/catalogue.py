@@ -8,7 +8,18 @@ from pathlib import Path
 from bflmec.experiments.experiment import Experiment, experiments
 from bflmec.experiments.sweep import Sweep
 
-ORDER = ("table2", "thresholds", "attacks", "baselines", "rewards", "convergence", "latency", "ablation", "scale")
+ORDER = (
+    "table2",
+    "thresholds",
+    "attacks",
+    "baselines",
+    "rewards",
+    "privacy",
+    "convergence",
+    "latency",
+    "ablation",
+    "scale",
+)
 
 
 def experiment(name: str) -> Experiment:

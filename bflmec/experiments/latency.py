@@ -232,6 +232,6 @@ def _draw(rows: list[Row]) -> Callable[[Figure], None]:
                     axes.plot(*zip(*points, strict=True), "o-", color=COLOURS[place], label=part.value, ms=3)
             axes.set(xscale="log", yscale="log", xlabel=grows)
         panels[0].set_ylabel("virtual time [s]")
-        panels[-1].legend(fontsize=7)
+        panels[0].legend(fontsize=7)
 
     return draw

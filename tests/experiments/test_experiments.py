@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from tiny import DIGITS, performed
 
 from bflmec.experiments.attacks import FEW, HUNDRED, TEN, rates
 from bflmec.experiments.baselines import tuned
 from bflmec.experiments.catalogue import experiment
 from bflmec.experiments.cells import Cell, Row
+from bflmec.experiments.convergence import bound
 
 SHORT = ("dataset=digits", "samples_per_client=70", "data_threshold=20", "aggregations=2")
 
@@ -43,7 +45,8 @@ def test_rates_count_events_over_seeds() -> None:
 
 def test_baselines(tmp_path: Path) -> None:
     def few(cell: Cell) -> bool:
-        return cell.labels["method"] in ("BFL-MEC", "FedAvg", "FedBuff") and cell.labels["stragglers"] == "weak"
+        known = cell.labels["method"] in ("BFL-MEC", "FedAvg") and cell.labels["learning_rate"] == 0.01
+        return known and cell.labels["stragglers"] == "weak"
 
     section, _ = performed(experiment("baselines"), tmp_path, few, DIGITS)
     assert section.tables[0].rows[0][0] == "BFL-MEC"
@@ -81,7 +84,49 @@ def test_ablation(tmp_path: Path) -> None:
 
 def test_scale(tmp_path: Path) -> None:
     def few(cell: Cell) -> bool:
-        return cell.labels["axis"] != "clients" and int(str(cell.labels["size"])) <= 100_000
+        small = int(str(cell.labels["size"])) in (5, 10, 10_000, 100_000)
+        return cell.labels["axis"] != "clients" and cell.labels["preset"] == "default" and small
 
     section, _ = performed(experiment("scale"), tmp_path, few, ())
     assert "size^" in section.findings[0].measured
+
+
+def test_privacy(tmp_path: Path) -> None:
+    def few(cell: Cell) -> bool:
+        return cell.labels["part"] not in ("noise", "active, keep") or cell.labels["noise"] == 0.1
+
+    settings = ("dataset=digits", "samples_per_client=70", "aggregations=2", "aggregation_threshold=4", "k_min=2")
+    settings = (*settings, "data_threshold=10", "batch_size=5")
+    section, _ = performed(experiment("privacy"), tmp_path, few, settings)
+    assert [table.title for table in section.tables] == ["By observer", "Noise at the client (clip 0.5)"]
+
+
+def test_convergence(tmp_path: Path) -> None:
+    def few(cell: Cell) -> bool:
+        return cell.labels["upload"] in (0.05, 10.0)
+
+    settings = ("dataset=digits", "samples_per_client=70", "clients=20", "aggregations=3", "data_threshold=20")
+    section, _ = performed(experiment("convergence"), tmp_path, few, (*settings, "batch_size=20"))
+    verdicts = {finding.claim[:7]: finding.verdict for finding in section.findings}
+    assert verdicts["τ_avg ="] == "reproduced"
+    assert verdicts["The mea"] == "reproduced"
+
+
+def test_latency(tmp_path: Path) -> None:
+    def few(cell: Cell) -> bool:
+        virtual = cell.labels["stack"] == "virtual time"
+        return cell.labels["value"] in ((50, 100) if virtual else ("logistic", 5, 10))
+
+    settings = ("aggregations=2", "aggregation_threshold=5")
+    section, _ = performed(experiment("latency"), tmp_path, few, settings)
+    assert len(section.tables) == 2
+
+
+def test_the_bound_is_that_of_the_proof() -> None:
+    found = bound({"L": 2.0, "sigma2": 3.0, "zeta2": 5.0, "G2": 7.0}, step=0.01, steps=99, concurrency=4, fall=1.5)
+    assert found["bound_start"] == pytest.approx(4 * 1.5 / (0.01 * 100))
+    assert found["bound_noise"] == pytest.approx(3 * 2 * 0.01 * 3)
+    assert found["bound_spread"] == pytest.approx(4 * 2 * 0.01 * 5)
+    assert found["bound_delay"] == pytest.approx(2 * 4 * 0.0001 * 16 * 7)
+    assert (found["lemma1"], found["lemma2"]) == (True, True)
+    assert bound({"L": 2.0, "sigma2": 0, "zeta2": 0, "G2": 0}, 0.05, 9, 4, 0.0)["lemma2"] is False
