@@ -15,10 +15,13 @@ from bflmec.cli.challenge import challenge
 from bflmec.cli.claim import claim
 from bflmec.cli.client import client
 from bflmec.cli.config import config
+from bflmec.cli.deploy import deploy
 from bflmec.cli.experiment import experiment
 from bflmec.cli.fund import fund
 from bflmec.cli.inspect import inspect
 from bflmec.cli.keys import keys
+from bflmec.cli.networks import networks
+from bflmec.cli.participants import participants
 from bflmec.cli.run import run
 from bflmec.cli.storage import storage
 from bflmec.cli.train import train
@@ -39,9 +42,12 @@ app.command()(inspect)
 app.command()(verify)
 app.command()(config)
 app.command()(experiment)
+app.command()(deploy)
 app.command()(claim)
 app.add_typer(keys, name="keys")
 app.add_typer(chain, name="chain")
+app.add_typer(networks, name="networks")
+app.add_typer(participants, name="participants")
 chain.command()(fund)
 app.add_typer(client, name="client")
 client.command()(train)
