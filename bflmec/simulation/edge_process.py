@@ -176,7 +176,7 @@ class EdgeProcess:
         for digest in digests:
             announcement = miner.node.supply(digest)
             if announcement is not None:
-                self.node.exchange(announcement, self._sim.env.now)
+                self.node.supplied(announcement, digests, self._sim.env.now)
 
     def take_approval(self, approval: Approval) -> None:
         """Another edge node's approval; one for a block that is no longer in the race is ignored."""
