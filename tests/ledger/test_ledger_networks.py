@@ -17,6 +17,7 @@ from bflmec.errors import LedgerError, LedgerRevertedError
 from bflmec.ledger.certificates import ECDSACertifier
 from bflmec.ledger.client import LedgerClient
 from bflmec.ledger.deployment import deploy
+from bflmec.ledger.follower import BlockRemoved, Follower
 
 ANVIL = Path(__file__).parents[2] / "node_modules" / ".bin" / "anvil"
 
@@ -70,6 +71,39 @@ def test_a_ledger_lives_on_another_node(anvil: Web3) -> None:
     assert (caught.value.name, caught.value.arguments) == ("LedgerNumberMismatch", (4, 1))
     with pytest.raises(LedgerRevertedError, match="OwnableUnauthorizedAccount"):
         client.participants.retire_edge_node(1)
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize("anvil", ["shanghai"], indirect=True)
+def test_reorganisations_of_another_node_are_followed(anvil: Web3) -> None:
+    def ask(method: str, *params: object) -> object:
+        return anvil.provider.make_request(method, params)["result"]  # type: ignore[arg-type]
+
+    deployment = deploy(anvil, OWNER, PARAMETERS)
+    owner = LedgerClient(anvil, deployment, OWNER)
+    for account in (FIRST, SECOND):
+        owner.participants.admit_edge_node(address(account), digest("a"), digest("b"), "https://edge")
+    certifiers = [ECDSACertifier(bytes(account.key)) for account in (FIRST, SECOND)]
+    world = World(None, anvil, deployment, LedgerClient(anvil, deployment, FIRST), certifiers)  # type: ignore[arg-type]
+    follower = Follower(anvil, deployment)
+    kept, gone = world.grow(1, 1)
+    assert [change.recorded.block for change in follower.poll()] == [kept, gone]
+
+    ask("anvil_reorg", 1, [])  # the newest block is replaced by an empty one
+    (removed,) = follower.poll()
+    assert (type(removed), removed.recorded.block) == (BlockRemoved, gone)
+    assert world.client.append(gone, world.certificate(gone)).host_block == anvil.eth.block_number
+    assert [change.recorded.block for change in follower.poll()] == [gone]
+
+    before = ask("evm_snapshot")
+    (newest,) = world.grow(2)
+    assert [change.recorded.block for change in follower.poll()] == [newest]
+    ask("evm_revert", before)
+    assert follower.poll() == []  # it may only be a node that lags
+    ask("anvil_mine", "0x2")
+    assert [type(change) for change in follower.poll()] == [BlockRemoved]
+    assert world.client.append(newest, world.certificate(newest)).host_block == anvil.eth.block_number
+    assert [change.recorded.block for change in follower.poll()] == [newest]
 
 
 @pytest.mark.toolchain
