@@ -39,7 +39,7 @@ def deploy(
 
     The ledger commits to the rules and the genesis global gradient of the configuration: edge nodes with another one
     refuse to start. The account of the key owns the registry until the set-up ends (`bflmec participants end-set-up`).
-    What the record already names is not deployed again.
+    What the record already names is not deployed again, and what was interrupted goes on (deployment.json.unfinished).
 
     Examples:  bflmec deploy mine.toml --key owner.json      bflmec deploy --key owner.json --network testnet --dry-run
     """
@@ -52,6 +52,7 @@ def deploy(
     config = load(file, settings or [])
     parameters = deployment_parameters(config, genesis_of(config))
     w3 = connection(network, networks)
+    unfinished = out.with_name(out.name + ".unfinished")
     if out.exists():
         _show(_known(w3, out, parameters), out)
         return
@@ -59,8 +60,9 @@ def deploy(
     if dry_run:
         _estimate(w3, account, parameters)
         return
-    deployment = deploy_contracts(w3, account, parameters)
+    deployment = deploy_contracts(w3, account, parameters, unfinished)
     deployment.save(out)
+    unfinished.unlink(missing_ok=True)
     _show(deployment, out)
 
 

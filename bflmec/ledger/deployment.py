@@ -16,8 +16,8 @@ from web3 import Web3
 
 from bflmec.errors import LedgerError, StorageError
 from bflmec.ledger.artifacts import CERTIFICATES, LEDGER_CONTRACTS, load
-from bflmec.ledger.interface import interface
-from bflmec.ledger.sender import MAX_GAS, Sender
+from bflmec.ledger.creation import Creation
+from bflmec.ledger.sender import Sender
 from bflmec.storage.cid import Cid
 
 _FORMAT = 1
@@ -45,6 +45,12 @@ class DeploymentParameters:
     open_registration: bool = False
     certificate_scheme: str = "ecdsa"
     government_delay: int = 2 * 24 * 3600
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 over all of them and the interfaces of the contracts that get them."""
+        text = json.dumps(_parameter_texts(self), sort_keys=True, separators=(",", ":"))
+        return sha256(abi_digest() + text.encode()).digest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +92,7 @@ class Deployment:
             raise LedgerError(f"the deployment record {path} can't be read: {error}") from error
 
     def to_json(self) -> str:
-        parameters = asdict(self.parameters) | {"genesis": str(self.parameters.genesis)}
-        record = {"format": _FORMAT} | _texts(asdict(self) | {"parameters": _texts(parameters)})
+        record = {"format": _FORMAT} | _texts(asdict(self) | {"parameters": _parameter_texts(self.parameters)})
         return json.dumps(record, indent=2) + "\n"
 
     @classmethod
@@ -103,18 +108,22 @@ class Deployment:
             raise LedgerError(f"the deployment record is damaged: {error}") from error
 
 
-def deploy(w3: Web3, account: LocalAccount, parameters: DeploymentParameters) -> Deployment:
+def deploy(
+    w3: Web3, account: LocalAccount, parameters: DeploymentParameters, unfinished: Path | None = None
+) -> Deployment:
     """Deploy Participants (owned by `account` until the set-up ends), the contract of its certificates, BFLLedger,
     RewardToken and Government.
 
-    Raises LedgerRevertedError that names an impossible parameter, LedgerError when the chain refuses.
+    With `unfinished`, a file that tells what is done so far, another call goes on where one was interrupted; the caller
+    removes it when the deployment is recorded. Raises LedgerRevertedError that names an impossible parameter,
+    LedgerError when the chain refuses or the file is of another deployment.
     """
     sender = Sender(w3, account)
-    participants, block = _create(sender, "Participants", sender.address, parameters.open_registration)
+    creation = Creation(sender, parameters.digest, unfinished)
+    participants, block = creation.create("Participants", sender.address, parameters.open_registration)
     scheme, arguments = certificates_contract(parameters.certificate_scheme, participants)
-    certificates, _ = _create(sender, scheme, *arguments)
-    ledger, _ = _create(
-        sender,
+    certificates, _ = creation.create(scheme, *arguments)
+    ledger, _ = creation.create(
         "BFLLedger",
         (
             participants,
@@ -130,8 +139,8 @@ def deploy(w3: Web3, account: LocalAccount, parameters: DeploymentParameters) ->
             parameters.genesis.codec,
         ),
     )
-    token, _ = _create(sender, "RewardToken", ledger)
-    government, _ = _create(sender, "Government", participants, certificates, parameters.government_delay)
+    token, _ = creation.create("RewardToken", ledger)
+    government, _ = creation.create("Government", participants, certificates, parameters.government_delay)
     return Deployment(
         chain_id=sender.chain_id,
         block=block,
@@ -174,13 +183,11 @@ def abi_digest() -> bytes:
     return sha256(json.dumps(abis, sort_keys=True, separators=(",", ":")).encode()).digest()
 
 
-def _create(sender: Sender, contract: str, *arguments: object) -> tuple[bytes, int]:
-    data = load(contract).bytecode + interface(contract).encode_constructor(*arguments)
-    receipt = sender.send(None, data, min(sender.estimate(None, data), MAX_GAS))
-    return bytes.fromhex(receipt["contractAddress"][2:]), int(receipt["blockNumber"])
-
-
 _ADDRESSES = ("participants", "certificates", "ledger", "token", "government")
+
+
+def _parameter_texts(parameters: DeploymentParameters) -> dict[str, Any]:
+    return _texts(asdict(parameters) | {"genesis": str(parameters.genesis)})
 
 
 def _texts(values: dict[str, Any]) -> dict[str, Any]:

@@ -115,6 +115,28 @@ def test_another_ledger_does_not_overwrite_a_record(deployed: Desk) -> None:
     assert deployed.record.read_bytes() == before
 
 
+def test_an_interrupted_deployment_goes_on(desk: Desk) -> None:
+    desk.deploy("--out", str(desk.folder / "first.json"))
+    unfinished = desk.folder / "deployment.json.unfinished"
+    first = Deployment.load(desk.folder / "first.json")
+    contracts = {"Participants": first.participants, "ECDSACertificates": first.certificates}
+    progress = {
+        "chain_id": first.chain_id,
+        "account": OWNER.address.lower(),
+        "purpose": "0x" + first.parameters.digest.hex(),
+        "created": [
+            {"contract": name, "address": "0x" + address.hex(), "block": first.block}
+            for name, address in contracts.items()
+        ],
+    }
+    unfinished.write_text(json.dumps(progress))
+    desk.deploy()
+    second = Deployment.load(desk.record)
+    assert (second.participants, second.certificates) == (first.participants, first.certificates)
+    assert second.ledger != first.ledger
+    assert not unfinished.exists()
+
+
 def test_a_dry_run_says_the_cost_and_sends_nothing(desk: Desk) -> None:
     output = desk.deploy("--dry-run")
     assert "transactions  5, of" in output
