@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,16 @@ from bflmec.ledger.client import LedgerClient
 from bflmec.ledger.deployment import Deployment, deploy
 from bflmec.ledger.participants import ParticipantsClient
 from bflmec.ledger.sender import Sender
-from bflmec.protocol.messages import GRADIENT_CONTEXT, Envelope, GradientHeader, Mode, Receipt, SignedHeader, encode
+from bflmec.protocol.messages import (
+    GRADIENT_CONTEXT,
+    Envelope,
+    GradientHeader,
+    Mode,
+    Receipt,
+    SignedHeader,
+    decode,
+    encode,
+)
 from bflmec.transport.edge_api import EdgeApi
 from bflmec.transport.node_info import Recipient
 
@@ -71,8 +80,8 @@ def wait_until(condition: Callable[[], Any], what: str = "it") -> Any:
 
 
 @dataclass
-class Sender_:
-    """A registered client that signs whatever gradient it is told to."""
+class Uploader:
+    """A client that signs local gradients: a common direction and some noise, so that they are high contributions."""
 
     number: int
     world: World
@@ -81,6 +90,11 @@ class Sender_:
     def __post_init__(self) -> None:
         self.identity = derived_identity(1, Role.CLIENT, self.number)
         self.key = self.identity.signing_key(SCHEME)
+
+    def register(self) -> None:
+        sender = Sender(Web3(HTTPProvider(self.world.rpc)), self.identity.account())
+        own = ParticipantsClient(sender, self.world.deployment.participants)
+        own.register_client(key_digest(self.key.public_key))
 
     def envelope(self, **changes: Any) -> bytes:
         """The next local gradient, on the newest anchor."""
@@ -103,21 +117,15 @@ class Sender_:
             len(blob),
             1,
         )
-        header = msgspec.structs.replace(header, **changes) if changes and False else _replaced(header, changes)
+        header = replace(header, **changes)
         signature = self.key.sign(header.digest, GRADIENT_CONTEXT)
         signed = SignedHeader(header.encode(), SCHEME.name, signature, self.key.public_key)
         return encode(Envelope(signed, blob))
 
 
-def _replaced(header: GradientHeader, changes: dict[str, Any]) -> GradientHeader:
-    from dataclasses import replace
-
-    return replace(header, **changes)
-
-
 @dataclass
 class World:
-    """`edge(i)` is edge node i, started by `start(i)`; `sender(i)` a client."""
+    """Edge nodes and clients are known by their numbers, from 0."""
 
     path: Path
     config: Config
@@ -131,6 +139,13 @@ class World:
     settings: Settings = EDGE_SETTINGS
 
     def start(self, number: int, **changes: Any) -> EdgeServer:
+        server = self.prepared(number, **changes)
+        server.__enter__()
+        self.servers[number] = server
+        return server
+
+    def prepared(self, number: int, **changes: Any) -> EdgeServer:
+        """The service of an edge node, not started."""
         settings = msgspec.structs.replace(self.settings, port=self.ports[number], **changes)
         folder = self.path / f"edge-{number}"
         folder.mkdir(exist_ok=True)
@@ -144,10 +159,7 @@ class World:
             blobs=folder / "blobs",
             poll_interval=0.1,
         )
-        server = EdgeServer(parts)
-        server.__enter__()
-        self.servers[number] = server
-        return server
+        return EdgeServer(parts)
 
     def stop(self, number: int) -> None:
         self.servers.pop(number).__exit__(None, None, None)
@@ -160,21 +172,24 @@ class World:
         with self.api(number) as api:
             return api.node().recipient(keys.signature_digest, keys.encapsulation_digest)
 
-    def sender(self, number: int) -> Sender_:
-        """A client that registers itself."""
-        sender = Sender_(number, self)
-        own = ParticipantsClient(
-            Sender(Web3(HTTPProvider(self.rpc)), sender.identity.account()), self.deployment.participants
-        )
-        own.register_client(key_digest(sender.key.public_key))
-        return sender
+    def uploader(self, number: int, *, register: bool = True) -> Uploader:
+        """A client, that registers itself unless it is told not to."""
+        uploader = Uploader(number, self)
+        if register:
+            uploader.register()
+        return uploader
 
     def upload(self, number: int, envelope: bytes) -> Receipt:
         with self.api(number) as api:
             return api.upload(envelope, self.recipient(number))
 
-    def head(self) -> int:
-        return self.ledger.head_number()
+    def anchors(self) -> int:
+        """How many global updates there were."""
+        return self.ledger.anchor_count() - 1
+
+
+def digest_of(envelope: bytes) -> bytes:
+    return GradientHeader.decode(decode(Envelope, envelope).signed.header).digest
 
 
 @contextmanager
