@@ -211,6 +211,17 @@ def assert_same(node: EdgeNode, ledger: LedgerWorld) -> None:
     assert node.assembler.assemble(chosen, account).header == model.assembler.assemble(chosen, account).header
 
 
+def live_through(ledger: LedgerWorld, replica: Replica, blocks: int) -> None:
+    """An edge node that is there while the ledger grows."""
+    feed = feed_of(replica, ledger)
+    follow(replica, feed)
+    for number in range(blocks):
+        for client in range(4):
+            replica.node.exchange(ledger.upload(client), 0.0)
+        ledger.extend(1 + number % 4)
+        follow(replica, feed)
+
+
 def save(ledger: LedgerWorld, folder: Path) -> None:
     """Everything of a ledger that another process needs to see the very same one."""
     digests = [recorded.block.header for recorded in ledger.chain]

@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from protocol_world import SPEC, ProtocolWorld, some_vector
+from pool_items import OWNER, gradient, item
+from protocol_world import SPEC
 
 from bflmec.edge.pool import DurableCachePool
 from bflmec.edge.store import EdgeStore
 from bflmec.errors import EdgeStoreError
 from bflmec.protocol.cache_pool import CachePool, MemoryCachePool, PooledGradient
-from bflmec.protocol.verification import GradientVerifier, VerifiedGradient
-
-OWNER = bytes(32)
-WORLD = ProtocolWorld(edge_nodes=1)
-VERIFIER: GradientVerifier = WORLD.nodes[0]._intake._verifier
-
-
-def gradient(client: int = 0, sequence: int = 1, variant: int = 0) -> VerifiedGradient:
-    return VERIFIER(WORLD.envelope(client, sequence, some_vector(client, 100 * variant + sequence)))
-
-
-def item(client: int = 0, sequence: int = 1, variant: int = 0) -> PooledGradient:
-    return PooledGradient(gradient(client, sequence, variant), 1, 0, 0.0)
 
 
 @pytest.fixture
@@ -168,7 +153,10 @@ WRITER = """
 import sys
 from pathlib import Path
 sys.path[:0] = {paths!r}
-from test_pool_durability import OWNER, SPEC, DurableCachePool, EdgeStore, item
+from bflmec.edge.pool import DurableCachePool
+from bflmec.edge.store import EdgeStore
+from pool_items import OWNER, item
+from protocol_world import SPEC
 pool = DurableCachePool(EdgeStore.open(Path(sys.argv[1]), OWNER), SPEC, 0.0)
 start = len(pool)
 for sequence in range(start + 1, 10**6):
@@ -229,100 +217,3 @@ def test_on_a_full_disk_nothing_is_lost_and_nothing_more_is_taken(path: Path, st
     digests, pool = reopened(path)
     assert [pooled.gradient.header.sequence for pooled in pool] == [*accepted, 1]
     assert len(digests) == len(accepted) + 1
-
-
-# ---------------------------------------------------------------- files that are not ours, or no longer whole
-
-
-def filled(path: Path) -> None:
-    store = EdgeStore.open(path, OWNER)
-    pool = DurableCachePool(store, SPEC, 0.0)
-    for client in range(4):
-        pool.add(item(client))
-    store.close()
-
-
-def alter(path: Path, statement: str) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute(statement)
-
-
-def read_all(path: Path) -> None:
-    store = EdgeStore.open(path, OWNER)
-    try:
-        for pooled in DurableCachePool(store, SPEC, 0.0):
-            assert pooled.gradient.vector.dtype == np.float32
-    finally:
-        store.close()
-
-
-def test_only_the_owner_can_read_the_file(path: Path, store: EdgeStore) -> None:
-    DurableCachePool(store, SPEC, 0.0).add(item())
-    store.flush()
-    assert all(os.stat(file).st_mode & 0o077 == 0 for file in path.parent.iterdir())
-
-
-def test_a_file_is_open_once(path: Path, store: EdgeStore) -> None:
-    with pytest.raises(EdgeStoreError, match="in use by another process"):
-        EdgeStore.open(path, OWNER)
-
-
-def test_the_file_of_another_edge_node_is_refused(path: Path) -> None:
-    filled(path)
-    with pytest.raises(EdgeStoreError, match="belongs to another edge node"):
-        EdgeStore.open(path, b"\x01" * 32)
-
-
-def test_another_database_is_refused(path: Path) -> None:
-    alter(path, "CREATE TABLE something (number INTEGER)")
-    with pytest.raises(EdgeStoreError, match="no file of an edge node"):
-        EdgeStore.open(path, OWNER)
-
-
-def test_no_database_at_all_is_refused(path: Path) -> None:
-    path.write_bytes(b"something else altogether" * 100)
-    with pytest.raises(EdgeStoreError, match="put a backup in its place"):
-        EdgeStore.open(path, OWNER)
-
-
-def test_an_impossible_place_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(EdgeStoreError, match="can't be made"):
-        EdgeStore.open(tmp_path / "missing" / "edge.sqlite", OWNER)
-
-
-def test_a_later_format_is_refused(path: Path) -> None:
-    filled(path)
-    alter(path, "PRAGMA user_version = 2")
-    with pytest.raises(EdgeStoreError, match="has format 2"):
-        EdgeStore.open(path, OWNER)
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        "UPDATE gradient SET blob = zeroblob(length(blob)) WHERE position = 2",
-        "UPDATE gradient SET signed = zeroblob(4) WHERE position = 2",
-        "UPDATE gradient SET digest = zeroblob(32) WHERE position = 2",
-        "UPDATE gradient SET blob = x'' WHERE position = 2",
-    ],
-)
-def test_a_damaged_row_is_named(path: Path, damage: str) -> None:
-    filled(path)
-    alter(path, damage)
-    with pytest.raises(EdgeStoreError, match="is damaged"):
-        read_all(path)
-
-
-@settings(max_examples=40)
-@given(st.data())
-def test_a_damaged_file_is_refused_or_harmless(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    path = tmp_path_factory.mktemp("damaged") / "edge.sqlite"
-    filled(path)
-    content = bytearray(path.read_bytes())
-    start = data.draw(st.integers(0, len(content) - 1))
-    content[start : start + 16] = data.draw(st.binary(min_size=16, max_size=16))
-    path.write_bytes(content)
-    try:
-        read_all(path)
-    except EdgeStoreError:
-        return

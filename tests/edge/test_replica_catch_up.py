@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from replica_world import FINAL_AFTER, LedgerWorld, MinerAsPeer, assert_same, fe
 
 from bflmec.edge.replica import Replica
 from bflmec.errors import MissingHistoryError, StorageError
+from bflmec.protocol.messages import Announcement
 from bflmec.storage.cid import RAW, Cid
 
 
@@ -157,3 +158,39 @@ def test_the_checkpoint_is_the_last_final_block(ledger: LedgerWorld, replica: Re
     assert replica.checkpoint is not None
     final = ledger.chain[9 - FINAL_AFTER]
     assert (replica.checkpoint.number, replica.checkpoint.host_hash) == (10 - FINAL_AFTER, final.host_hash)
+
+
+class ReplicaAsPeer(MinerAsPeer):
+    """Answers with what another edge node's file holds."""
+
+    def __init__(self, ledger: LedgerWorld, replica: Replica) -> None:
+        super().__init__(ledger)
+        self._replica = replica
+
+    def fetch(self, digests: Sequence[bytes]) -> list[Announcement]:
+        return [found for digest in digests if (found := self._replica.node.supply(digest)) is not None]
+
+    def history(self, digest: bytes) -> bytes:
+        part = self._replica.part_of_history(digest)
+        if part is None:
+            raise StorageError("not here")
+        return part
+
+
+def test_an_edge_node_that_just_restarted_is_all_that_a_new_one_needs(ledger: LedgerWorld, tmp_path: Path) -> None:
+    first = open_replica(tmp_path / "first.sqlite", ledger)
+    feed = feed_of(first, ledger)
+    for number in range(15):
+        for client in range(4):
+            first.node.exchange(ledger.upload(client), 0.0)
+        ledger.extend(1 + number % 4)
+        follow(first, feed)
+    first.close()
+    first = open_replica(tmp_path / "first.sqlite", ledger)
+    follow(first, feed_of(first, ledger))
+    second = open_replica(tmp_path / "second.sqlite", ledger, ReplicaAsPeer(ledger, first))
+    follow(second, feed_of(second, ledger))
+    assert second.complete(0.0)
+    assert_same(second.node, ledger)
+    first.close()
+    second.close()

@@ -7,24 +7,27 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-import msgspec
 import pytest
-from protocol_world import SPEC, some_vector
-from replica_world import FINAL_AFTER, LedgerWorld, MinerAsPeer, assert_same, feed_of, follow, open_replica, save
+from replica_world import (
+    FINAL_AFTER,
+    LedgerWorld,
+    MinerAsPeer,
+    assert_same,
+    feed_of,
+    follow,
+    live_through,
+    open_replica,
+    save,
+)
 
 from bflmec.edge import journal
 from bflmec.edge.replica import Replica
-from bflmec.errors import ContradictionError, EdgeStoreError, LedgerError
-from bflmec.learning.blob import encode_blob
-from bflmec.ledger.follower import BlockAdded, Change
+from bflmec.errors import EdgeStoreError
+from bflmec.ledger.follower import Change
 from bflmec.protocol.aggregator import Aggregator
-from bflmec.protocol.blocks import SealedBlock
-from bflmec.protocol.messages import MAX_BODY, Body, decode, encode
-from bflmec.storage.cid import RAW, Cid
 
 
 @pytest.fixture
@@ -35,17 +38,6 @@ def ledger() -> LedgerWorld:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "edge.sqlite"
-
-
-def live_through(ledger: LedgerWorld, replica: Replica, blocks: int) -> None:
-    """An edge node that is there while the ledger grows."""
-    feed = feed_of(replica, ledger)
-    follow(replica, feed)
-    for number in range(blocks):
-        for client in range(4):
-            replica.node.exchange(ledger.upload(client), 0.0)
-        ledger.extend(1 + number % 4)
-        follow(replica, feed)
 
 
 @pytest.mark.parametrize("blocks", [0, 1, FINAL_AFTER, FINAL_AFTER + 1, 20])
@@ -269,93 +261,3 @@ def apply_until_it_fails(replica: Replica, ledger: LedgerWorld, changes: list[Ch
         except EdgeStoreError:
             return replica.node.state.number
     raise AssertionError("the disk was never full")
-
-
-# ---------------------------------------------------------------- a ledger that lies
-
-
-def wrong_global_gradient(ledger: LedgerWorld, block: SealedBlock) -> SealedBlock:
-    other = ledger.world.blobs.put(encode_blob(SPEC, some_vector(9, 9)))
-    return ledger.world.reseal(block, global_digest=other.digest, global_codec=other.codec)
-
-
-def wrong_history(ledger: LedgerWorld, block: SealedBlock) -> SealedBlock:
-    body = decode(Body, ledger.world.blobs.get(Cid(RAW, block.header.body_digest), MAX_BODY))
-    other = ledger.world.blobs.put(encode(msgspec.structs.replace(body, history=b"\x01" * 32)))
-    return ledger.world.reseal(block, body_digest=other.digest)
-
-
-def other_entries(ledger: LedgerWorld, block: SealedBlock) -> SealedBlock:
-    body = decode(Body, ledger.world.blobs.get(Cid(RAW, block.header.body_digest), MAX_BODY))
-    other = ledger.world.blobs.put(encode(msgspec.structs.replace(body, entries=body.entries[::-1])))
-    return ledger.world.reseal(block, body_digest=other.digest)
-
-
-def no_body(ledger: LedgerWorld, block: SealedBlock) -> SealedBlock:
-    return ledger.world.reseal(block, body_digest=ledger.world.blobs.put(b"no body").digest)
-
-
-LIES: dict[str, Callable[[LedgerWorld, SealedBlock], SealedBlock]] = {
-    "global gradient": wrong_global_gradient,
-    "history": wrong_history,
-    "entries": other_entries,
-    "no body": no_body,
-}
-
-
-@pytest.mark.parametrize("lie", LIES)
-def test_an_edge_node_that_the_ledger_contradicts_certifies_nothing_more(
-    ledger: LedgerWorld, path: Path, lie: str
-) -> None:
-    replica = open_replica(path, ledger)
-    live_through(ledger, replica, 5)
-    for client in range(4):
-        replica.node.exchange(ledger.upload(client), 0.0)
-    honest = ledger.world.seal(ledger.miner.candidate())
-    ledger.world.blobs.put(ledger.miner.candidate().body)
-    state = replica.node.state.copy()
-    (change,) = [BlockAdded(ledger.append(LIES[lie](ledger, honest)))]
-    for _ in range(2):
-        with pytest.raises(ContradictionError, match="certifies nothing"):
-            replica.apply(change.recorded, 0.0)
-    assert replica.contradiction is not None
-    assert replica.node.state == state
-    for certify in (lambda: replica.node.review(honest), replica.node.candidate):
-        with pytest.raises(ContradictionError):
-            certify()
-    replica.close()
-
-
-@pytest.mark.parametrize("lie", ["entries", "no body"])
-def test_a_lie_is_found_without_the_local_gradients_too(ledger: LedgerWorld, path: Path, lie: str) -> None:
-    replica = open_replica(path, ledger, MinerAsPeer(ledger))
-    for client in range(4):
-        ledger.upload(client)
-    candidate = ledger.miner.candidate()
-    ledger.world.blobs.put(candidate.body)
-    recorded = ledger.append(LIES[lie](ledger, ledger.world.seal(candidate)))
-    ledger.announcements.clear()
-    ledger.miner = ledger.world.edge_node(1)
-    with pytest.raises(ContradictionError):
-        replica.apply(recorded, 0.0)
-    replica.close()
-
-
-def test_blocks_out_of_order_are_refused(ledger: LedgerWorld, path: Path) -> None:
-    replica = open_replica(path, ledger)
-    first, second = ledger.extend(), ledger.extend()
-    with pytest.raises(LedgerError, match="does not follow"):
-        replica.apply(second, 0.0)
-    replica.apply(first, 0.0)
-    with pytest.raises(LedgerError, match="not the newest"):
-        replica.undo(second)
-    replica.close()
-
-
-def test_a_block_that_is_reported_twice_counts_once(ledger: LedgerWorld, path: Path) -> None:
-    replica = open_replica(path, ledger)
-    recorded = ledger.extend()
-    for _ in range(3):
-        replica.apply(recorded, 0.0)
-    assert replica.node.state == ledger.miner.state
-    replica.close()
