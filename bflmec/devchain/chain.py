@@ -21,7 +21,7 @@ from bflmec.devchain.execution import BlockExecution
 from bflmec.devchain.genesis import Genesis
 from bflmec.devchain.history import BlockHistory, Position
 from bflmec.devchain.logs import FoundLog, LogFilter
-from bflmec.devchain.mempool import Mempool, Pending
+from bflmec.devchain.mempool import Arrivals, Mempool, Pending
 from bflmec.devchain.state import NodeStore, State, state_at, write_genesis
 from bflmec.devchain.transactions import Transaction, decode_transaction
 from bflmec.devchain.verification import check_file, execute_again
@@ -58,6 +58,7 @@ class DevChain:
         self._clock = clock
         self._store = NodeStore(file)
         self._mempool = Mempool()
+        self._arrivals = Arrivals()
         self._head = head
         self._head_state: tuple[bytes, State] | None = None
         self._history = BlockHistory(file)
@@ -134,6 +135,12 @@ class DevChain:
         with self.lock:
             return self._mempool.find(transaction_hash)
 
+    def arrivals(self, after: int) -> tuple[list[bytes], int]:
+        """Hashes of the transactions that were taken after the first `after` ones, the newest 8,192 at most, and how
+        many were taken in all since the chain was opened."""
+        with self.lock:
+            return self._arrivals.since(after), self._arrivals.count
+
     def send(self, raw: bytes) -> bytes:
         """Take a signed transaction; returns its hash. Raises ChainError, with nothing changed, if it is refused."""
         transaction = decode_transaction(raw, self.chain_id)
@@ -147,6 +154,8 @@ class DevChain:
             with self.lock:
                 self._mempool.add(pending, self._check_affordable(pending))
             self.arrived.set()
+        with self.lock:
+            self._arrivals.add(pending.hash)
         return pending.hash
 
     def mine(self, cancelled: Callable[[], bool] = never) -> Block:

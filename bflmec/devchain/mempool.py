@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from bflmec.devchain.transactions import Transaction
 from bflmec.errors import ChainError
@@ -17,6 +19,23 @@ _BUMP_PERCENT = 10
 class Pending:
     hash: bytes
     transaction: Transaction
+
+
+class Arrivals:
+    """Hashes of the transactions that came last, each under its number."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._newest: deque[bytes] = deque(maxlen=2 * CAPACITY)
+
+    def add(self, transaction_hash: bytes) -> None:
+        self._newest.append(transaction_hash)
+        self.count += 1
+
+    def since(self, number: int) -> list[bytes]:
+        """Those that came after the first `number` ones, as far as they are remembered; oldest first."""
+        wanted = min(max(self.count - number, 0), len(self._newest))
+        return list(islice(self._newest, len(self._newest) - wanted, None))
 
 
 class Mempool:

@@ -11,7 +11,19 @@ const deployed = await new ContractFactory(JSON.parse(abi), bytecode, wallet).de
 await deployed.waitForDeployment();
 const contract = new Contract(await deployed.getAddress(), JSON.parse(abi), wallet);
 
+// ethers installs its filter after `once` has returned; a log of before that would never be heard.
+const filters = new Set();
+const installed = new Promise((resolve) =>
+  provider.on("debug", ({ action, payload, result }) => {
+    if (action === "sendRpcPayload") {
+      [payload].flat().forEach((sent) => sent.method === "eth_newFilter" && filters.add(sent.id));
+    } else if (action === "receiveRpcResult" && [result].flat().some((answer) => filters.has(answer.id))) {
+      resolve();
+    }
+  }),
+);
 const heard = new Promise((resolve) => contract.once("Stored", (_sender, value) => resolve(Number(value))));
+await installed;
 const receipt = await (await contract.store(7, "0x01")).wait();
 const reason = await contract.complain.staticCall().catch((error) => error.reason);
 const custom = await contract.refuse.staticCall(5).catch((error) => error.revert.name);

@@ -11,6 +11,7 @@ from eth_hash.auto import keccak
 
 from bflmec.devchain import DevChain, JsonRpc
 from bflmec.devchain.logs import LogFilter
+from bflmec.devchain.mempool import CAPACITY, Arrivals
 from bflmec.devchain.rpc import filters as filters_module
 from bflmec.devchain.rpc.filters import Filters
 from bflmec.errors import ChainError, RpcError
@@ -47,6 +48,31 @@ def test_a_block_filter_reports_each_new_block_once(chain: DevChain, rpc: JsonRp
     expected = ["0x" + chain.mine().hash.hex() for _ in range(3)]
     assert rpc.handle("eth_getFilterChanges", [name]) == expected
     assert rpc.handle("eth_getFilterChanges", [name]) == []
+
+
+@pytest.mark.parametrize("auto_mine", [True, False], ids=["mined at once", "waiting"])
+def test_a_transaction_filter_reports_each_arrival_once(chain: DevChain, rpc: JsonRpc, auto_mine: bool) -> None:
+    chain.auto_mine = auto_mine
+    chain.send(transfer(BOB, 0))
+    name = rpc.handle("eth_newPendingTransactionFilter")
+    assert rpc.handle("eth_getFilterChanges", [name]) == []
+    expected = ["0x" + chain.send(transfer(BOB, nonce)).hex() for nonce in (1, 2)]
+    with pytest.raises(ChainError):
+        chain.send(transfer(BOB, 2))
+    assert rpc.handle("eth_getFilterChanges", [name]) == expected
+    assert rpc.handle("eth_getFilterChanges", [name]) == []
+    with pytest.raises(ChainError, match="this filter is for transactions"):
+        rpc.handle("eth_getFilterLogs", [name])
+
+
+def test_what_arrived_is_remembered_up_to_a_bound() -> None:
+    arrivals = Arrivals()
+    hashes = [index.to_bytes(32, "big") for index in range(3 * CAPACITY)]
+    for one in hashes:
+        arrivals.add(one)
+    assert arrivals.since(0) == hashes[CAPACITY:]
+    assert arrivals.since(3 * CAPACITY - 2) == hashes[-2:]
+    assert arrivals.since(3 * CAPACITY + 5) == []
 
 
 def test_a_log_filter_reports_each_new_log_once(chain: DevChain, rpc: JsonRpc) -> None:
@@ -203,7 +229,6 @@ def test_the_node_says_what_it_is(rpc: JsonRpc) -> None:
         ("hardhat_setBalance", "no methods that change"),
         ("debug_traceTransaction", "eth_call"),
         ("eth_subscribe", "eth_newFilter"),
-        ("eth_newPendingTransactionFilter", "eth_newBlockFilter"),
     ],
 )
 def test_what_is_not_supported_says_what_to_do_instead(rpc: JsonRpc, method: str, advice: str) -> None:

@@ -1,4 +1,4 @@
-"""Filters that a client polls: new blocks, or new logs. Bounded, and forgotten when nobody asks for them."""
+"""Filters that a client polls: new blocks, transactions or logs. Bounded, and forgotten when nobody asks for them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
+from typing import Literal
 
 from bflmec.devchain.chain import DevChain
 from bflmec.devchain.logs import MAX_BLOCK_RANGE, LogFilter
@@ -20,10 +21,10 @@ LIFETIME = 300.0  # seconds since it was last asked for
 
 @dataclass(slots=True)
 class Filter:
-    """`wanted` None: new blocks. `first` and `last` bound the blocks of logs, None: the newest; `next` is the first
-    block that was not reported yet."""
+    """`wanted`: which logs, or else of what the hashes. `first` and `last` bound the blocks of logs, None: the newest;
+    `next` is the number of the first block, or transaction, that was not reported yet."""
 
-    wanted: LogFilter | None
+    wanted: LogFilter | Literal["blocks", "transactions"]
     first: int
     last: int | None
     next: int
@@ -41,7 +42,12 @@ class Filters:
 
     def watch_blocks(self) -> str:
         after = self._chain.head.number + 1
-        return self._add(Filter(None, after, None, after, 0))
+        return self._add(Filter("blocks", after, None, after, 0))
+
+    def watch_transactions(self) -> str:
+        """Transactions that are taken from now on, mined or not."""
+        _, count = self._chain.arrivals(0)
+        return self._add(Filter("transactions", 0, None, count, 0))
 
     def watch_logs(self, wanted: LogFilter, first: int, last: int | None) -> str:
         """Logs of the blocks that come from now on, within `first` and `last`."""
@@ -53,13 +59,16 @@ class Filters:
             return self._open.pop(name, None) is not None
 
     def changes(self, name: str) -> list[Json]:
-        """Hashes of blocks, or logs, that came since it was last asked; at most MAX_BLOCK_RANGE blocks at a time."""
+        """Hashes, or logs, that came since it was last asked; of at most MAX_BLOCK_RANGE blocks at a time."""
         with self._lock:
             found = self._find(name)
+            if found.wanted == "transactions":
+                hashes, found.next = self._chain.arrivals(found.next)
+                return [data(one) for one in hashes]
             last = min(self._chain.head.number, found.next + MAX_BLOCK_RANGE - 1)
             if found.last is not None:
                 last = min(last, found.last)
-            result = self._blocks(found.next, last) if found.wanted is None else self._logs(found, found.next, last)
+            result = self._blocks(found.next, last) if found.wanted == "blocks" else self._logs(found, found.next, last)
             found.next = max(found.next, last + 1)
             return result
 
@@ -97,6 +106,6 @@ class Filters:
         return [data(block.hash) for block in blocks if block is not None]
 
     def _logs(self, found: Filter, first: int, last: int) -> list[Json]:
-        if found.wanted is None:
-            raise ChainError("this filter is for blocks; only eth_getFilterChanges reads it")
+        if not isinstance(found.wanted, LogFilter):
+            raise ChainError(f"this filter is for {found.wanted}; only eth_getFilterChanges reads it")
         return [log_json(log) for log in self._chain.logs(found.wanted, first, last)]

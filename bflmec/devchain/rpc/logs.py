@@ -1,4 +1,4 @@
-"""Methods for logs, and for filters of logs and blocks."""
+"""Methods for logs, and for filters of logs, blocks and transactions."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class LogMethods:
             "eth_getLogs": self._logs,
             "eth_newFilter": self._new_filter,
             "eth_newBlockFilter": self._filters.watch_blocks,
+            "eth_newPendingTransactionFilter": self._filters.watch_transactions,
             "eth_getFilterChanges": lambda name: self._filters.changes(_name(name)),
             "eth_getFilterLogs": lambda name: self._filters.logs(_name(name)),
             "eth_uninstallFilter": lambda name: self._filters.close(_name(name)),

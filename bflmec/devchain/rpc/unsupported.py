@@ -17,7 +17,6 @@ _REASONS = {
     "eth_signTypedData_v4": _NO_KEYS,
     "eth_getProof": "there are no proofs of state; read it with eth_getBalance, eth_getCode or eth_getStorageAt",
     "eth_createAccessList": "there are no access lists to make; send the transaction without one",
-    "eth_newPendingTransactionFilter": "waiting transactions can't be watched; watch blocks by eth_newBlockFilter",
     "eth_subscribe": "there are no subscriptions, since there is no WebSocket; poll with eth_newFilter",
     "eth_unsubscribe": "there are no subscriptions, since there is no WebSocket; poll with eth_newFilter",
     "eth_getWork": _OWN_MINER,
