@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from web3 import Web3
 
     from bflmec.ledger.client import LedgerClient
+    from bflmec.ledger.fees import FeePolicy
 
 DEFAULT_RECORD = Path("deployment.json")
 
@@ -40,9 +41,15 @@ PasswordFile = Annotated[
 
 def connection(name: str, networks: Path | None) -> Web3:
     """Raises ConfigError for an unknown network, LedgerError if it does not answer or is another chain."""
+    return connected(name, networks)[0]
+
+
+def connected(name: str, networks: Path | None) -> tuple[Web3, FeePolicy]:
+    """`connection`, and how accounts pay on that network."""
     from bflmec.ledger.network import connect, find_network
 
-    return connect(find_network(name, networks))
+    network = find_network(name, networks)
+    return connect(network), network.fee_policy
 
 
 def open_account(key: Path, password_file: Path | None) -> LocalAccount:
@@ -65,7 +72,8 @@ def open_ledger(record: Path, network: str, networks: Path | None, account: Loca
     from bflmec.ledger.client import LedgerClient
     from bflmec.ledger.deployment import Deployment
 
-    return LedgerClient(connection(network, networks), Deployment.load(record), account)
+    w3, fees = connected(network, networks)
+    return LedgerClient(w3, Deployment.load(record), account, fees=fees)
 
 
 def parse_address(text: str) -> bytes:

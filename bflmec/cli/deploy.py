@@ -43,7 +43,7 @@ def deploy(
 
     Examples:  bflmec deploy mine.toml --key owner.json      bflmec deploy --key owner.json --network testnet --dry-run
     """
-    from bflmec.cli.connection import connection, open_account
+    from bflmec.cli.connection import connected, open_account
     from bflmec.configuration import load
     from bflmec.consortium.commitments import deployment_parameters
     from bflmec.consortium.genesis import genesis_of
@@ -51,7 +51,7 @@ def deploy(
 
     config = load(file, settings or [])
     parameters = deployment_parameters(config, genesis_of(config))
-    w3 = connection(network, networks)
+    w3, fees = connected(network, networks)
     unfinished = out.with_name(out.name + ".unfinished")
     if out.exists():
         _show(_known(w3, out, parameters), out)
@@ -60,7 +60,7 @@ def deploy(
     if dry_run:
         _estimate(w3, account, parameters)
         return
-    deployment = deploy_contracts(w3, account, parameters, unfinished)
+    deployment = deploy_contracts(w3, account, parameters, unfinished, fees=fees)
     deployment.save(out)
     unfinished.unlink(missing_ok=True)
     _show(deployment, out)

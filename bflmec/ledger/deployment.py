@@ -17,6 +17,7 @@ from web3 import Web3
 from bflmec.errors import LedgerError, StorageError
 from bflmec.ledger.artifacts import CERTIFICATES, LEDGER_CONTRACTS, load
 from bflmec.ledger.creation import Creation
+from bflmec.ledger.fees import FeePolicy
 from bflmec.ledger.sender import Sender
 from bflmec.storage.cid import Cid
 
@@ -109,16 +110,23 @@ class Deployment:
 
 
 def deploy(
-    w3: Web3, account: LocalAccount, parameters: DeploymentParameters, unfinished: Path | None = None
+    w3: Web3,
+    account: LocalAccount,
+    parameters: DeploymentParameters,
+    unfinished: Path | None = None,
+    *,
+    fees: FeePolicy | None = None,
 ) -> Deployment:
     """Deploy Participants (owned by `account` until the set-up ends), the contract of its certificates, BFLLedger,
     RewardToken and Government.
 
-    With `unfinished`, a file that tells what is done so far, another call goes on where one was interrupted; the caller
-    removes it when the deployment is recorded. Raises LedgerRevertedError that names an impossible parameter,
-    LedgerError when the chain refuses or the file is of another deployment.
+    `fees` is how `account` pays. With `unfinished`, a file that tells what is done so far, another call goes on where
+    one was interrupted; the caller removes it when the deployment is recorded.
+
+    Raises LedgerRevertedError that names an impossible parameter, LedgerError when the chain refuses or the file is of
+    another deployment.
     """
-    sender = Sender(w3, account)
+    sender = Sender(w3, account, fees=fees)
     creation = Creation(sender, parameters.digest, unfinished)
     participants, block = creation.create("Participants", sender.address, parameters.open_registration)
     scheme, arguments = certificates_contract(parameters.certificate_scheme, participants)
