@@ -39,6 +39,12 @@ def test_what_a_global_update_took_in_leaves_the_pool_with_the_next_one(world: P
     assert pooled(world) == [(client, 2) for client in range(4)]
 
 
+def test_what_a_global_update_took_in_is_there_for_late_peers_until_the_next_one(world: ProtocolWorld) -> None:
+    block = world.run_block(*(world.envelope(client, 1) for client in range(4)))
+    world.run_block(world.envelope(0, 2))
+    assert all(world.nodes[1].supply(entry.gradient) is not None for entry in block.transactions)
+
+
 def test_what_a_global_update_did_not_take_in_goes_on_waiting(world: ProtocolWorld) -> None:
     world.run_block(*(world.envelope(client) for client in range(4)), *(world.envelope(0, n) for n in (2, 3, 4)))
     waiting = [item.gradient.header.sequence for item in world.nodes[0].assembler.eligible()]

@@ -65,6 +65,16 @@ def test_as_many_blocks_can_be_taken_back_as_are_not_final(world: ProtocolWorld)
         node.undo()
 
 
+def test_what_was_reviewed_on_a_lost_block_is_not_recorded_without_it(world: ProtocolWorld) -> None:
+    world.run_block(world.envelope(0))
+    world.spread(world.envelope(1))
+    second = world.mine(0)
+    world.nodes[1].review(second)
+    world.nodes[1].undo()
+    with pytest.raises(BlockRejectedError, match="does not follow"):
+        world.nodes[1].record(second)
+
+
 def test_local_gradients_of_a_lost_block_are_filed_again(world: ProtocolWorld) -> None:
     block = update_of_all(world)
     world.nodes[2].undo()
@@ -157,6 +167,20 @@ def test_what_was_completed_stays_so_when_a_later_block_is_taken_back(world: Pro
             late.adopt(block, body_of(world, block))
 
 
+def test_a_final_global_update_is_completed_too(world: ProtocolWorld) -> None:
+    first = update_of_all(world)
+    late = world.edge_node(3)
+    late.adopt(first, body_of(world, first))
+    for sequence in (2, 3):
+        block = world.run_block(world.envelope(0, sequence))
+        late.adopt(block, body_of(world, block))
+    assert late.recorded.final.number == 1
+    late.complete(basis_of(world.nodes[0]))
+    late.undo()
+    late.undo()
+    assert late.assembler.aggregator.standing.basis is not None
+
+
 def test_another_history_completes_nothing(world: ProtocolWorld) -> None:
     first = update_of_all(world)
     late = world.edge_node(3)
@@ -214,6 +238,15 @@ def test_a_contradicted_edge_node_certifies_nothing(world: ProtocolWorld) -> Non
     ):
         with pytest.raises(ContradictionError, match="the ledger is wrong"):
             refused()
+
+
+def test_what_is_approved_is_durable_first(world: ProtocolWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.spread(world.envelope())
+    block = world.mine(0)
+    flushed: list[int] = []
+    monkeypatch.setattr(world.nodes[1].pool, "flush", lambda: flushed.append(len(world.nodes[1].pool)))
+    world.nodes[1].review(block)
+    assert flushed == [1]
 
 
 def test_a_repeated_proposal_gets_the_same_approval_without_another_computation(world: ProtocolWorld) -> None:

@@ -95,6 +95,19 @@ def test_after_many_attempts_the_last_is_repeated_and_the_rest_follows() -> None
     assert (header.sequence, header.updates) == (2, 5)
 
 
+def test_the_receipt_for_an_early_attempt_takes_exactly_what_it_covered() -> None:
+    ledger = DictionaryLedger()
+    client = client_with(ledger, ATTEMPTS + 2, Mode.WEIGHTS)
+    trained(client, ledger, 1.0)
+    early = receipt_for(client.compose())
+    for number in range(40):
+        trained(client, ledger, number)
+    assert client.acknowledge(early) == 1
+    header, content = opened(client.compose())
+    assert header.updates == client.pending == 40
+    assert content.tolist() == weights(19.5).tolist()
+
+
 def test_too_small_a_limit_is_refused() -> None:
     with pytest.raises(ConfigError, match="pending_limit"):
         ClientRules(pending_limit=ATTEMPTS + 1)
