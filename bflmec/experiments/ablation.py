@@ -31,6 +31,7 @@ FROM_DEFAULT = {
     "no history": ("history=0",),
     "history of 30": ("history=30",),
     "history of 90": ("history=90",),
+    "history of accepted ones": ("history_of=accepted",),
     "no norm cap": ("norm_cap=none",),
     "no clip": ("clip=none",),
     "clip at the median": ("clip=1.0",),

@@ -37,12 +37,31 @@ ATTACKS = (
     "adaptive",
 )
 FEW = (NOBODY, "reverse", "sign-flip", "min-max", "label-flip")
-TEN, HUNDRED = "10 clients", "100 clients"
+TEN, HUNDRED, AWAY = "10 clients", "100 clients", "100 clients, 80 % away"
+ADAPTED = ("default", "accepted history", "no history")
 WORLDS = {
     TEN: ("clients=10", "aggregation_threshold=10", "aggregations=10"),
     HUNDRED: ("clients=100", "aggregation_threshold=10"),
+    AWAY: ("clients=100", "aggregation_threshold=10", "coverage=300"),
 }
 PARTITIONS = {"iid": (), "dirichlet": ("alpha=0.5",), "shard": ()}
+
+
+TRIED = (
+    "Tried, and kept: a history of accepted local gradients only (history_of). Attackers who were found and went on "
+    "elsewhere stay in the history; with ten clients they can make up half of the clustered set, and then nobody is "
+    "told "
+    "apart.",
+    "Tried, and not kept: a vote of peers (Σ cos³ to the accepted ones, low if negative) against sign flips of "
+    "unchanged "
+    "length. It finds 72 to 93 % of them in non-IID data instead of 0 to 22 %, but with 23 to 26 % false positives, "
+    "and "
+    "colluders who send one vector vote for each other: accuracy under collusion falls from 76 to 35 %.",
+    "Tried, and not kept: a smaller weight for clients that contributed lately, against flooding. With 30 flooders "
+    "among "
+    "100 clients most contributions are theirs before honest ones have their data together; no weight helps then. It "
+    "would take a bound on how often a client is recorded, by blocks and not by anchors.",
+)
 
 
 @experiments.register("attacks")
@@ -65,7 +84,8 @@ class Attacks:
                 for seed in scope.seeds(quick=3, full=20)
                 for partition in ("iid", "shard")
                 for attack in ATTACKS
-                for defence in ("default", "paper")
+                for defence in ("default", "paper", "accepted history")
+                if defence != "accepted history" or attack in (NOBODY, *PAPERS, "reverse", "sign-flip")
             ]
             hundred = [
                 _cell(seed, HUNDRED, "dirichlet", attack, defence, "aggregations=40")
@@ -73,8 +93,14 @@ class Attacks:
                 for defence in DEFENCES
                 for attack in (ATTACKS if defence == "default" else FEW)
             ]
-            return ten + hundred
-        worlds = ((TEN, scope.seeds(3, 20)), (HUNDRED, scope.seeds(1, 20)))
+            away = [
+                _cell(seed, AWAY, "dirichlet", attack, defence, "aggregations=40")
+                for seed in scope.seeds(quick=1, full=20)
+                for defence in ADAPTED
+                for attack in (NOBODY, *SCALINGS)
+            ]
+            return ten + hundred + away
+        worlds = ((TEN, scope.seeds(3, 20)), (HUNDRED, scope.seeds(1, 20)), (AWAY, scope.seeds(1, 20)))
         return [
             _cell(seed, world, partition, attack, defence)
             for world, seeds in worlds
@@ -96,7 +122,11 @@ class Attacks:
             "attackers_reward": attackers_reward(outcome, adversary.attackers, config.experiment.clients),
         }
         timeline: list[Row] = []
-        if ten and cell.labels["defence"] in ("default", "paper") and cell.labels["attack"] in PAPERS:
+        if (
+            ten
+            and cell.labels["defence"] in ("default", "paper", "accepted history")
+            and cell.labels["attack"] in PAPERS
+        ):
             timeline = [{"update": index, **counts.row()} for index, counts in enumerate(outcome.updates, start=1)]
         return {"runs": [row], "timeline": timeline}
 
@@ -105,7 +135,7 @@ class Attacks:
         detection = [
             _detection_table(world, defence, where(runs, world=world, defence=defence))
             for world in WORLDS
-            for defence in ("default", "paper")
+            for defence in ("default", "paper", "accepted history")
             if where(runs, world=world, defence=defence)
         ]
         plots = [Plot("figure-9a", "Detection rate over ten global updates, ten clients.", _draw_timeline(timeline))]
@@ -119,6 +149,7 @@ class Attacks:
 
 
 _NOTES = (
+    *TRIED,
     "An attack is found if its contribution is called low; a false positive is an honest contribution called low. A "
     "client "
     "that averages pending local updates counts as attacking if one of them was attacked.",
@@ -218,16 +249,16 @@ def _strong_scaling(runs: list[Row]) -> Finding:
     claim = "Scaling by 5, 0.2 and −5 is found in 95 % of cases with at most 5 % false positives."
     texts, holds, cases = [], 0, 0
     for (defence, world), own in grouped(runs, "defence", "world").items():
-        if defence not in ("default", "paper"):
+        if defence not in ("default", "paper", "accepted history"):
             continue
         found, false = rates([row for row in own if row["attack"] in SCALINGS])
         if found is None or false is None:
             continue
         texts.append(f"{defence}, {world}: {_percent(found)} % found, {_percent(false)} % false")
-        cases += defence == "default"
-        holds += defence == "default" and found.estimate >= 0.95 and false.estimate <= 0.05
+        cases += defence == "accepted history"
+        holds += defence == "accepted history" and found.estimate >= 0.95 and false.estimate <= 0.05
     verdict = Verdict.of(holds, cases)
-    return Finding(claim + " (the default; beyond the paper)", "; ".join(texts), verdict)
+    return Finding(claim + " (with a history of accepted ones; beyond the paper)", "; ".join(texts), verdict)
 
 
 def _blind_spots(runs: list[Row]) -> Finding:

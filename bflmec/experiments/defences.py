@@ -19,6 +19,7 @@ class Defence:
 DEFENCES = {
     "default": Defence(()),
     "paper": Defence(("preset=paper",)),
+    "accepted history": Defence(("history_of=accepted",)),
     "no history": Defence(("history=0",)),
     "dbscan": Defence(("clustering=dbscan",)),
     "k-means": Defence(("clustering=k-means",)),

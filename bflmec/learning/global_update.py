@@ -82,9 +82,9 @@ def global_update(
     """Contribution identification and fair aggregation of everything recorded since the anchor.
 
     `anchor_weights` is the newest global gradient, float32 of shape (P,). `contributions` are in ledger order, one for
-    each client. Of `history`, the newest entry of each other client counts, at most `rules.history` of them. The result
-    is the same to the last bit on every machine, with every BLAS and number of threads, if the plug-ins that `rules`
-    name are deterministic.
+    each client. Of `history`, the newest entry of each other client counts, at most `rules.history` of them,
+    and, if `rules.history_of` says so, only an accepted one. The result is the same to the last bit on every machine,
+    with every BLAS and number of threads, if the plug-ins that `rules` name are deterministic.
 
     Raises BlobError if a vector is not finite float32 of shape (P,), GradientRejectedError without contributions or
     with two of one client, ConfigError for an unknown name in `rules`, RecomputationError if this process rounds
@@ -92,6 +92,8 @@ def global_update(
     """
     pipeline = Pipeline.of(rules)
     require_subnormals()
+    if rules.history_of == "accepted":
+        history = [entry for entry in history if entry.accepted]
     recent = of_others(history, [contribution.client for contribution in contributions], rules.history)
     _check(anchor_weights, contributions, recent)
 

@@ -13,6 +13,7 @@ ALGORITHM_VERSION = 1
 """Grows with every change that could alter one bit of a global update."""
 
 Mode = Literal["delta", "weights"]
+HistoryOf = Literal["all", "accepted"]
 Option = int | float | str
 
 
@@ -54,6 +55,9 @@ class AggregationRules:
     """Whether the global gradient's cluster has to hold more than half of the clustered set."""
     history: int = 60
     """So many other clients' newest local gradients of earlier global updates are clustered with the new ones."""
+    history_of: HistoryOf = "all"
+    """Whose: of all other clients, or of those whose newest one was high, so that clients who attacked once don't
+    count towards a majority."""
     clip: float | None = 1.5
     """Bound on the norm of a delta that is aggregated, in medians of the accepted ones; None: unbounded."""
     k_min: int = 3
@@ -66,6 +70,8 @@ class AggregationRules:
     def __post_init__(self) -> None:
         if self.mode not in ("delta", "weights"):
             raise ConfigError(f"mode must be 'delta' or 'weights', not {self.mode!r}")
+        if self.history_of not in ("all", "accepted"):
+            raise ConfigError(f"history_of must be 'all' or 'accepted', not {self.history_of!r}")
         if self.mode == "weights" and self.clip is not None:
             raise ConfigError("clip bounds deltas; set clip to none or mode to 'delta'")
         for name, low, high in _RANGES:
@@ -86,9 +92,10 @@ class AggregationRules:
         """
         plain: dict[str, int | str] = {"version": ALGORITHM_VERSION}
         for rule in fields(self):
-            # Younger than the first ledgers, so it is written where it differs: they keep their digest.
-            if rule.name != "options" and not (rule.name == "combination" and self.combination == "fair"):
-                value = getattr(self, rule.name)
+            value = getattr(self, rule.name)
+            # Younger than the first ledgers, so they are written where they differ: these keep their digest.
+            is_as_ever = rule.name in _YOUNGER and value == _YOUNGER[rule.name]
+            if rule.name != "options" and not is_as_ever:
                 plain[rule.name] = (
                     repr(float(value)) if rule.name in _FRACTIONS and value is not None else _plain(value)
                 )
@@ -108,6 +115,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("k_min", 1, 1000),
     ("base_reward", 0, 2**96 - 1),
 )
+_YOUNGER = {"combination": "fair", "history_of": "all"}
 _WHOLE = frozenset({"min_samples", "history", "k_min", "base_reward"})
 _FRACTIONS = frozenset({"norm_weight", "norm_cap", "gap", "eps", "clip"})
 

@@ -389,3 +389,21 @@ def test_theta_is_never_negative(name: str) -> None:
     rules = replace(DEFAULT_RULES, theta=name, strategy="keep")
     for seed in range(20):
         assert min(update(hostile_inputs(seed), rules=rules).thetas) >= 0
+
+
+def test_attackers_of_yesterday_don_t_count_towards_a_majority_in_a_history_of_accepted_ones() -> None:
+    """Five honest contributions, three that are five times as long, and the histories of two that were found before."""
+    deltas = [*honest(3, 5), *(5 * delta for delta in honest(4, 3))]
+    found_before = history_of([5 * delta for delta in honest(5, 2)], accepted=False)
+    everybody = update(deltas, found_before)
+    accepted = update(deltas, found_before, replace(DEFAULT_RULES, history_of="accepted"))
+    assert set(everybody.labels) == {Label.HIGH}, "half of ten is no majority, so nobody is told apart"
+    assert accepted.labels == (Label.HIGH,) * 5 + (Label.LOW,) * 3
+
+
+def test_whose_history_counts_is_a_rule_of_its_own() -> None:
+    assert "history_of" not in DEFAULT_RULES.canonical()
+    assert replace(DEFAULT_RULES, history_of="accepted").canonical()["history_of"] == "accepted"
+    assert DEFAULT_RULES.canonical()["eps"] == "none"
+    with pytest.raises(ConfigError, match="history_of"):
+        replace(DEFAULT_RULES, history_of="some")
