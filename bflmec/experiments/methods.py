@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice, takewhile
 from typing import Literal
 
 import numpy as np
@@ -97,27 +98,32 @@ class Trajectory:
         return self.versions[-1][1] if self.versions else self.population.initial
 
 
-def follow(method: Method, config: Config, dataset: Dataset, until: float, conduct: Conduct = HONEST) -> Trajectory:
-    """Runs the method for so many seconds of virtual time. `config` has the method's settings already."""
+def follow(
+    method: Method,
+    config: Config,
+    dataset: Dataset,
+    until: float,
+    conduct: Conduct = HONEST,
+    most: int | None = None,
+) -> Trajectory:
+    """Runs the method for so many seconds of virtual time, or until it has made `most` versions of the global weights.
+    `config` has the method's settings already."""
     if method.kind == "ledger":
-        return _on_ledger(config, dataset, until, conduct)
+        return _on_ledger(config, dataset, until, conduct, most)
     population = create_population(config, dataset)
     if method.kind == "server":
-        return _with_server(method, config, population, dataset, until, conduct)
+        return _with_server(method, config, population, dataset, until, conduct, most)
     population.trainer.conduct = conduct
     rounds = Rounds(config, population, method.rounds, _aggregate(method))
-    versions = list(rounds.run(until, _block_time(method, config)))
+    versions = list(islice(rounds.run(until, _block_time(method, config)), most))
     return Trajectory(population, versions, rounds.samples, rounds.uploads)
 
 
-def _on_ledger(config: Config, dataset: Dataset, until: float, conduct: Conduct) -> Trajectory:
+def _on_ledger(config: Config, dataset: Dataset, until: float, conduct: Conduct, most: int | None) -> Trajectory:
     endless = replace(config, experiment=replace(config.experiment, aggregations=10**9, horizon=10 * until))
     world = LightWorld.of(endless, dataset, conduct)
-    versions = []
-    for time, update in world.updates():
-        if time > until:
-            break
-        versions.append((time, update.weights))
+    updates = takewhile(lambda found: found[0] <= until, world.updates())
+    versions = [(time, update.weights) for time, update in islice(updates, most)]
     measurements = world.simulation.measurements
     uploads = measurements.asynchrony().steps
     threshold = config.learning.data_threshold + config.learning.strict_threshold
@@ -125,7 +131,13 @@ def _on_ledger(config: Config, dataset: Dataset, until: float, conduct: Conduct)
 
 
 def _with_server(
-    method: Method, config: Config, population: Population, dataset: Dataset, until: float, conduct: Conduct
+    method: Method,
+    config: Config,
+    population: Population,
+    dataset: Dataset,
+    until: float,
+    conduct: Conduct,
+    most: int | None,
 ) -> Trajectory:
     settings = ServerSettings(
         clients=config.experiment.clients,
@@ -135,7 +147,7 @@ def _with_server(
     server = servers.get(method.server)(settings)
     identities = light_consortium(config, population).clients
     world = ServerWorld(config, population, server, identities, conduct)
-    versions = list(world.run(until))
+    versions = list(islice(world.run(until), most))
     samples = config.learning.data_threshold * (world.uploads + world.measurements.updates_averaged)
     return Trajectory(population, versions, samples, world.uploads)
 

@@ -56,6 +56,7 @@ def write_report(path: Path, chapters: Sequence[Chapter], command: str) -> None:
         f"<style>{style}</style></head><body>",
         "<h1>BFL-MEC: the paper's evaluation, measured again</h1>",
         f"<p>bflmec {escape(__version__)}, {_today()}: <code>{escape(command)}</code></p>",
+        f'<p class="notice">{escape(caution)}</p>' if (caution := _caution(chapters)) else "",
         *_summary(chapters),
         *(line for chapter in chapters for line in _chapter(chapter)),
         "</body></html>",
@@ -69,6 +70,21 @@ def write_report(path: Path, chapters: Sequence[Chapter], command: str) -> None:
 
 def _today() -> str:
     return time.strftime("%Y-%m-%d", time.gmtime())
+
+
+FEW_SEEDS: Final = 10
+
+
+def _caution(chapters: Sequence[Chapter]) -> str:
+    """What has to be said before the verdicts of few seeds."""
+    few = [chapter.experiment.name for chapter in chapters if chapter.seeds < FEW_SEEDS]
+    if not few:
+        return ""
+    return (
+        f"Fewer than {FEW_SEEDS} seeds in {', '.join(few)}: intervals are too narrow there, p-values can't be small, "
+        f"and "
+        "verdicts are hints."
+    )
 
 
 def _summary(chapters: Sequence[Chapter]) -> Iterator[str]:
@@ -128,7 +144,7 @@ def _encoded(picture: Path) -> str:
 
 def as_markdown(chapters: Sequence[Chapter], command: str) -> str:
     """Verdicts and tables for reading in a repository."""
-    lines = ["# Results", "", f"`{command}`, bflmec {__version__}, {_today()}.", ""]
+    lines = ["# Results", "", f"`{command}`, bflmec {__version__}, {_today()}.", "", _caution(chapters), ""]
     for chapter in chapters:
         lines += [f"## {chapter.experiment.title}", "", f"The paper: {chapter.experiment.paper}", ""]
         lines += ["| claim or question | measured | verdict |", "|---|---|---|"]
