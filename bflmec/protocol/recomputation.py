@@ -53,6 +53,9 @@ class Recomputation:
         """The same block, computed here. Raises MissingGradientsError or MissingHistoryError if something has to be
         fetched first, BlockRejectedError if it comes out differently."""
         absent = self.missing(block)
+        if block.header.is_global_update:
+            pending = (entry.gradient for entry in self._state.pending)
+            absent += [digest for digest in pending if self._pool.get(digest) is None]
         if absent:
             raise MissingGradientsError(absent)
         headers = {entry.gradient: self._assembler.pooled(entry).gradient.header for entry in block.transactions}

@@ -8,7 +8,13 @@ import msgspec
 import pytest
 from protocol_world import ProtocolWorld, snapshot, some_vector
 
-from bflmec.errors import BlockRejectedError, ContradictionError, FinalityError, MissingHistoryError
+from bflmec.errors import (
+    BlockRejectedError,
+    ContradictionError,
+    FinalityError,
+    MissingGradientsError,
+    MissingHistoryError,
+)
 from bflmec.protocol.aggregator import Basis
 from bflmec.protocol.blocks import ZERO_DIGEST, SealedBlock
 from bflmec.protocol.edge_node import EdgeNode
@@ -221,6 +227,23 @@ def test_recorded_local_gradients_can_still_come_in(world: ProtocolWorld) -> Non
         assert announcement is not None
         late.exchange(announcement, 0.0)
     assert late.missing_pending() == []
+
+
+def test_a_review_names_everything_that_is_missing_at_once(world: ProtocolWorld) -> None:
+    first = world.run_block(world.envelope(0), world.envelope(1))
+    late = world.edge_node(3)
+    late.adopt(first, body_of(world, first))
+    world.spread(world.envelope(2), world.envelope(3))
+    second = world.mine(0)
+    with pytest.raises(MissingGradientsError) as missing:
+        late.review(second)
+    wanted = [entry.gradient for block in (second, first) for entry in block.transactions]
+    assert missing.value.digests == wanted
+    for digest in wanted:
+        announcement = world.nodes[0].supply(digest)
+        assert announcement is not None
+        late.supplied(announcement, wanted, 0.0)
+    assert late.review(second).block == second.header.hash
 
 
 # ---------------------------------------------------------------- halting
