@@ -7,6 +7,7 @@ import logging
 from collections.abc import Collection, Iterable, Sequence
 from hashlib import sha256
 from time import monotonic
+from typing import Final
 
 from bflmec.edge.core import Core
 from bflmec.edge.news import News
@@ -16,6 +17,10 @@ from bflmec.protocol.messages import Announcement, Envelope, GradientHeader, dec
 
 log = logging.getLogger(__name__)
 
+AHEAD_SECONDS: Final = 3.0
+MAX_AHEAD: Final = 32
+"""So many wait for a block that this edge node has not read yet; more are refused at once."""
+
 
 class Gossip:
     """Takes in local gradients from other edge nodes; `news` rings when there are new ones."""
@@ -24,12 +29,15 @@ class Gossip:
         self._core = core
         self._registry = registry
         self._news = news
+        self._ahead = 0
 
     async def take(self, announcements: Sequence[Announcement], wanted: Collection[bytes] = ()) -> int:
         """Takes in what holds, and those with the digests `wanted` even where the pool is full for others. How many of
         them this edge node holds then."""
         for announcement in announcements:
-            await self.know_client(announcement.envelope)
+            header = await self.know_client(announcement.envelope)
+            if header is not None:
+                await self.reach(header.anchor)
         held = await self._core.run(self._take, announcements, frozenset(wanted))
         self._news.tell()
         return held
@@ -45,16 +53,32 @@ class Gossip:
         node.pool.flush()
         return held
 
-    async def know_client(self, envelope: bytes) -> None:
-        """Asks the ledger about the sender, if it is not known. Raises what `CachedRegistry.look_up` raises."""
+    async def know_client(self, envelope: bytes) -> GradientHeader | None:
+        """The header of a local gradient whose sender the ledger was asked about, unless it is known; None if there is
+        none: whoever verifies it says why. Raises what `CachedRegistry.look_up` raises."""
         try:
             signed = decode(Envelope, envelope).signed
-            client = GradientHeader.decode(signed.header).client
+            header = GradientHeader.decode(signed.header)
         except MessageError:
-            return  # whoever verifies it says why
+            return None
         digest = sha256(signed.public_key).digest()
-        if not self._registry.knows(client, digest):
-            await asyncio.to_thread(self._registry.look_up, client, digest)
+        if not self._registry.knows(header.client, digest):
+            await asyncio.to_thread(self._registry.look_up, header.client, digest)
+        return header
+
+    async def reach(self, anchor: int) -> bool:
+        """Whether this edge node has come to that block, after waiting a moment: others may be ahead of it. It only
+        waits, as whoever names the block may be anybody."""
+        end = monotonic() + AHEAD_SECONDS
+        while self._core.node.state.number < anchor:
+            if self._ahead >= MAX_AHEAD or monotonic() >= end:
+                return False
+            self._ahead += 1
+            try:
+                await self._news.after(self._news.count, max(end - monotonic(), 0.0))
+            finally:
+                self._ahead -= 1
+        return True
 
     async def lacking(self, digests: Iterable[bytes]) -> list[bytes]:
         """Those that the cache pool does not hold."""

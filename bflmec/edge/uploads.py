@@ -77,7 +77,9 @@ class Uploads:
         began = monotonic()
         open_it = partial(open_sealed, sealed, self._key, self._binding, self.limit - OVERHEAD)
         envelope = open_it() if len(sealed) <= INLINE else await asyncio.to_thread(open_it)
-        await self._gossip.know_client(envelope)
+        header = await self._gossip.know_client(envelope)
+        if header is not None and not await self._gossip.reach(header.anchor):
+            raise busy(f"this edge node has not read block {header.anchor} from the ledger yet; try again")
         try:
             admitted = await self._core.admit(envelope)
         except (ClientQuotaError, PoolFullError) as error:

@@ -39,10 +39,12 @@ class EdgeApi:
     """For threads; a context manager. `timeout` is how many seconds the edge node may stay silent."""
 
     def __init__(self, url: str, *, timeout: float = ANSWER_SECONDS, verify: Any = True) -> None:
-        """`verify` is httpx's: a TLS context, or False for none (development)."""
+        """`verify` is httpx's: a TLS context, or False for none (development). It counts for https:// only."""
         self.url = _checked_url(url)
         self._timeout = timeout
-        self._http = httpx.Client(base_url=self.url, timeout=_timeout(timeout), headers=_HEADERS, verify=verify)
+        self._http = httpx.Client(
+            base_url=self.url, timeout=_timeout(timeout), headers=_HEADERS, verify=_tls(self.url, verify)
+        )
 
     def node(self) -> NodeInfo:
         """The edge node's id, ledger and keys: to be compared with the registry by `NodeInfo.recipient`."""
@@ -108,7 +110,9 @@ class AsyncEdgeApi:
     def __init__(self, url: str, *, timeout: float = ANSWER_SECONDS, verify: Any = True) -> None:
         self.url = _checked_url(url)
         self._timeout = timeout
-        self._http = httpx.AsyncClient(base_url=self.url, timeout=_timeout(timeout), headers=_HEADERS, verify=verify)
+        self._http = httpx.AsyncClient(
+            base_url=self.url, timeout=_timeout(timeout), headers=_HEADERS, verify=_tls(self.url, verify)
+        )
 
     async def node(self) -> NodeInfo:
         return await self._run(exchange.node())
@@ -171,6 +175,11 @@ def _checked_url(url: str) -> str:
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise EdgeUnavailableError(f"{url!r} is no address of an edge node; it begins with http:// or https://")
     return url.rstrip("/")
+
+
+def _tls(url: str, verify: Any) -> Any:
+    """Without TLS there is nothing to verify, and no need to read all authorities of the system first."""
+    return verify if url.startswith("https:") else False
 
 
 def _timeout(seconds: float) -> httpx.Timeout:

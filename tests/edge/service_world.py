@@ -137,6 +137,7 @@ class World:
     ports: list[int]
     servers: dict[int, EdgeServer] = field(default_factory=dict)
     settings: Settings = EDGE_SETTINGS
+    recipients: dict[int, Recipient] = field(default_factory=dict)
 
     def start(self, number: int, **changes: Any) -> EdgeServer:
         server = self.prepared(number, **changes)
@@ -168,9 +169,12 @@ class World:
         return EdgeApi(self.servers[number].url)
 
     def recipient(self, number: int) -> Recipient:
-        keys = edge_keys(number)
-        with self.api(number) as api:
-            return api.node().recipient(keys.signature_digest, keys.encapsulation_digest)
+        """An edge node as a client knows it, who has asked once."""
+        if number not in self.recipients:
+            keys = edge_keys(number)
+            with self.api(number) as api:
+                self.recipients[number] = api.node().recipient(keys.signature_digest, keys.encapsulation_digest)
+        return self.recipients[number]
 
     def uploader(self, number: int, *, register: bool = True) -> Uploader:
         """A client, that registers itself unless it is told not to."""

@@ -7,8 +7,10 @@ import msgspec
 import pytest
 from service_world import EDGE_SETTINGS, SCHEME, World, digest_of, edge_keys, wait_until
 
+from bflmec.edge import gossip
 from bflmec.errors import (
     ClientQuotaError,
+    EdgeBusyError,
     EncryptionError,
     GradientRejectedError,
     MessageTooLargeError,
@@ -127,13 +129,22 @@ def test_another_blob_than_was_signed_is_refused(edge_world: World, number: int)
 
 @pytest.mark.parametrize(
     "change",
-    [{"chain_id": 1}, {"ledger": bytes(20)}, {"anchor_hash": bytes(32)}, {"anchor": 9999}],
+    [{"chain_id": 1}, {"ledger": bytes(20)}, {"anchor_hash": bytes(32)}],
     ids=lambda change: next(iter(change)),
 )
 def test_what_was_signed_for_elsewhere_is_refused(edge_world: World, change: dict[str, object]) -> None:
     uploader = edge_world.uploader(39)
     with pytest.raises(GradientRejectedError):
         edge_world.upload(0, uploader.envelope(**change))
+
+
+def test_an_anchor_that_the_edge_node_has_not_read_yet_may_come_later(
+    edge_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gossip, "AHEAD_SECONDS", 0.1)
+    with pytest.raises(EdgeBusyError) as refusal:
+        edge_world.upload(0, edge_world.uploader(39).envelope(anchor=9999))
+    assert refusal.value.retry_after
 
 
 def test_what_was_sealed_for_another_edge_node_is_refused(edge_world: World, number: int) -> None:
@@ -155,7 +166,7 @@ def test_a_body_that_grows_too_large_without_saying_so_is_refused(edge_world: Wo
 
 def test_a_client_that_sends_too_much_is_told_to_come_back(edge_world: World, number: int) -> None:
     uploader = edge_world.uploader(number)
-    refusals = [refusal for _ in range(80) if (refusal := _refusal(edge_world, uploader.envelope()))]
+    refusals = [refusal for _ in range(48) if (refusal := _refusal(edge_world, uploader.envelope()))]
     assert refusals
     assert all(refusal.retry_after and refusal.retry_after > 0 for refusal in refusals)
 
