@@ -14,8 +14,7 @@ from bflmec.errors import WalletError
 
 _FORMAT = 1
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS attempts (digest BLOB PRIMARY KEY, envelope BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS gradients (
     digest BLOB PRIMARY KEY,
     sequence INTEGER NOT NULL,

@@ -19,10 +19,14 @@ from bflmec.client.store import KeptReceipt
 from bflmec.crypto.schemes import SignatureScheme, signature_scheme
 from bflmec.errors import (
     BFLMECError,
+    BlobError,
     ClientQuotaError,
+    EdgeStoreError,
     EdgeUnavailableError,
     GradientRejectedError,
+    MessageError,
     NoEdgeNodeError,
+    PoolFullError,
     ReceiptRejectedError,
     SessionError,
     StaleSequenceError,
@@ -39,6 +43,17 @@ _REGISTRY: Final = "edge-nodes"
 _UNREACHABLE: Final = 1e6
 """Seconds of distance: an edge node that failed is asked last."""
 _REGISTRY_SECONDS: Final = 60.0
+_PASSED_OVER: Final = (
+    EdgeUnavailableError,
+    SessionError,
+    ReceiptRejectedError,
+    GradientRejectedError,
+    MessageError,
+    BlobError,
+    PoolFullError,
+    EdgeStoreError,
+)
+"""What an edge node answers, or why it doesn't: the next one's turn."""
 
 
 class EdgeContact(msgspec.Struct, frozen=True, array_like=True):
@@ -61,7 +76,6 @@ class EdgeNodes:
         self._contacts = _read(database)
         self._read_at: float | None = None
         self._apis: dict[str, EdgeApi] = {}
-        self._recipients: dict[int, Recipient] = {}
         self._distances: dict[int, float] = {}
 
     # ---------------------------------------------------------------- who they are
@@ -78,7 +92,6 @@ class EdgeNodes:
             self._read_at = time.monotonic()
             if contacts != self._contacts:
                 self._contacts = contacts
-                self._recipients.clear()
                 self._database.put(_REGISTRY, msgspec.msgpack.encode(contacts))
 
     @property
@@ -100,10 +113,16 @@ class EdgeNodes:
     # ---------------------------------------------------------------- what they do
 
     def send(
-        self, envelope: bytes, known: Callable[[bytes], bool], without: Collection[int] = (), *, insist: bool = False
+        self,
+        compose: Callable[[], bytes],
+        known: Callable[[bytes], bool],
+        without: Collection[int] = (),
+        *,
+        insist: bool = False,
     ) -> KeptReceipt:
         """Files an envelope with the nearest edge node that takes it (Algorithm 2, lines 13-16), and checks its
-        receipt, which may be for what it took in before under the same sequence number.
+        receipt, which may be for what it took in before under the same sequence number. The envelope is composed once
+        an edge node has answered, so that none is bound to a sequence number without a connection.
 
         Raises StaleSequenceError as soon as one says that the sequence number is used up, by a receipt for a gradient
         digest that is not `known` too; unless the client can `insist`, because others deny it. Raises
@@ -112,12 +131,12 @@ class EdgeNodes:
         failures: list[BFLMECError] = []
         for contact in self.nearest(without):
             try:
-                return self._ask(contact, lambda api, to: _upload(api, to, envelope, known))
+                return self._ask(contact, lambda api, to: _upload(api, to, compose(), known))
             except StaleSequenceError as error:
                 if not insist:
                     raise
                 failures.append(error)
-            except BFLMECError as error:
+            except _PASSED_OVER as error:
                 failures.append(error)
         raise _summary(failures)
 
@@ -145,15 +164,10 @@ class EdgeNodes:
         except (EdgeUnavailableError, SessionError, ReceiptRejectedError):
             with self._threads:
                 self._distances[contact.id] = _UNREACHABLE
-                self._recipients.pop(contact.id, None)
             raise
 
     def _recipient(self, contact: EdgeContact) -> Recipient:
         """Its keys, compared with the registry. Measures how long it takes to answer."""
-        with self._threads:
-            known = self._recipients.get(contact.id)
-        if known is not None:
-            return known
         start = time.monotonic()
         info = self._api(contact).node()
         distance = time.monotonic() - start
@@ -161,7 +175,6 @@ class EdgeNodes:
         if (recipient.edge_node, recipient.chain_id, recipient.ledger) != (contact.id, *self._network):
             raise SessionError(f"who answers at {contact.endpoint} is an edge node of another ledger, or another one")
         with self._threads:
-            self._recipients[contact.id] = recipient
             self._distances[contact.id] = distance
         return recipient
 

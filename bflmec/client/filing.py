@@ -76,7 +76,7 @@ class Filing:
             if not self._state.pending:
                 return None
             self.refresh_registry()
-            if not self._sequence_checked and not self._store.has_attempts():
+            if not self._sequence_checked and self._store.attempt() is None:
                 self._find_sequence()
             try:
                 return self._send()
@@ -86,8 +86,7 @@ class Filing:
                 return self._send(insist=self._state.sequence == before)
 
     def _send(self, *, insist: bool = False) -> Filed:
-        envelope = self._state.compose()
-        kept = self._edge_nodes.send(envelope, self._state.is_attempt, insist=insist)
+        kept = self._edge_nodes.send(self._state.compose, self._state.is_attempt, insist=insist)
         sequence = self._state.sequence
         updates = self._state.file(kept)
         self._filed_at[kept.receipt.gradient] = self._clock()
@@ -105,8 +104,8 @@ class Filing:
 
     def _find_sequence(self) -> None:
         """A sequence number above all that the ledger and the edge nodes know of this client: a wallet that lost its
-        state or was restored from a backup must not sign one twice. Each process looks once, unless it finds attempts
-        that an edge node may have taken in: these have to end under their own number."""
+        state or was restored from a backup must not sign one twice. Each process looks once, unless it finds an
+        envelope that an edge node may have taken in: that has to end under its own number."""
         told = self._edge_nodes.next_sequence(self._account)
         try:
             self._access.follow()
@@ -157,13 +156,14 @@ class Filing:
         return waiting
 
     def _file_again(self, gradient: FiledGradient) -> None:
-        if gradient.envelope is None:
+        envelope = gradient.envelope
+        if envelope is None:
             return
         holders = {kept.receipt.edge_node for kept in gradient.receipts}
         everybody = {contact.id for contact in self._edge_nodes.contacts}
         try:
             known = {gradient.digest}.__contains__
-            kept = self._edge_nodes.send(gradient.envelope, known, holders if everybody - holders else ())
+            kept = self._edge_nodes.send(lambda: envelope, known, holders if everybody - holders else ())
         except StaleSequenceError:
             self._supersede(gradient)
             return

@@ -1,11 +1,12 @@
 """The protocol's client with every step on disk before the world hears of it.
 
-    finish     the trained weights are pending                     saved
-    compose    an attempt is signed                                saved, then its envelope may leave
-    file       an edge node has promised to keep one of them       saved: no longer pending, the next sequence number
+    finish     the trained weights are pending                  saved
+    compose    the average of what is pending is signed         saved, then the envelope may leave
+    file       an edge node has promised to keep it             saved: no longer pending, the next sequence number
 
-Killed between any two of these, a client goes on with what the last one saved: it may send an envelope again, but never
-signs other contents under a sequence number without knowing all that it has signed under it before.
+Killed between any two of these, a client goes on with what the last one saved. Once an envelope may have left, it is
+the only one of its sequence number, until a receipt comes: two edge nodes never hold different ones, of which the
+ledger could record only one although both have receipts. What is trained meanwhile goes under the next number.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from bflmec.client.store import KeptReceipt, WalletStore
 from bflmec.errors import ReceiptRejectedError, StorageError
 from bflmec.protocol.client import Client, TrainingTask
 from bflmec.protocol.client_snapshot import ClientSnapshot
-from bflmec.protocol.messages import Envelope, decode
+from bflmec.protocol.messages import GRADIENT_CONTEXT, Envelope, GradientHeader, SignedHeader, decode, encode
 from bflmec.protocol.ports import Anchor, LedgerView, Signer
 
 
@@ -33,13 +34,9 @@ class ClientState:
         self._client = client
         self._store = store
         self._threads = RLock()
-        self._attempt = b""
         snapshot = store.snapshot()
         if snapshot is not None:
-            if not _is_signed_with(client.identity.signer.public_key, snapshot.envelope):
-                snapshot = msgspec.structs.replace(snapshot, envelope=b"", enclosed=0)  # the key was replaced since
             self._resume(snapshot)
-            self._attempt = snapshot.envelope
 
     def _resume(self, snapshot: ClientSnapshot) -> None:
         try:
@@ -78,7 +75,19 @@ class ClientState:
             jumped = self._client.jump(ledger)
             if jumped:
                 self._store.save(self._client.snapshot())
+                self._leave_lost_anchor(ledger)
             return jumped
+
+    def _leave_lost_anchor(self, ledger: LedgerView) -> None:
+        """An envelope whose anchor a reorganisation took away can't be recorded any more: what it holds goes under the
+        next sequence number."""
+        attempt = self._store.attempt()
+        if attempt is None:
+            return
+        header = GradientHeader.decode(decode(Envelope, attempt).signed.header)
+        anchor = ledger.anchor_at(header.anchor) if header.anchor <= ledger.head_number() else None
+        if anchor is None or anchor.hash != header.anchor_hash:
+            self.continue_from(self.sequence + 1)
 
     def begin(self) -> TrainingTask:
         """Raises LedgerError before the first anchor."""
@@ -100,31 +109,36 @@ class ClientState:
     # ---------------------------------------------------------------- Algorithm 2, lines 10-16
 
     def compose(self) -> bytes:
-        """The envelope to send, and to send again until a receipt comes. Raises LedgerError if nothing is pending,
-        BlobError if the training diverged."""
+        """The envelope to send, and to send again until a receipt comes. Raises LedgerError if nothing is pending."""
         with self._threads:
-            envelope = self._client.compose()
-            if envelope != self._attempt:
-                self._store.attempt(self._client.snapshot(), envelope)
-                self._attempt = envelope
+            attempt = self._store.attempt()
+            envelope = self._signed_now(attempt or self._client.compose())
+            if envelope != attempt:
+                self._store.save_attempt(self._client.snapshot(), envelope)
             return envelope
+
+    def _signed_now(self, envelope: bytes) -> bytes:
+        """The same local gradient, signed with the present key."""
+        upload, signer = decode(Envelope, envelope), self._client.identity.signer
+        if upload.signed.public_key == signer.public_key:
+            return envelope
+        header = GradientHeader.decode(upload.signed.header)
+        signature = signer.sign(header.digest, GRADIENT_CONTEXT)
+        signed = SignedHeader(upload.signed.header, upload.signed.scheme, signature, signer.public_key)
+        return encode(Envelope(signed, upload.blob))
 
     def is_attempt(self, digest: bytes) -> bool:
         """Whether this gradient digest was signed under the present sequence number."""
-        return self._store.attempted(digest) is not None
+        attempt = self._store.attempt()
+        return attempt is not None and _digest(attempt) == digest
 
     def file(self, kept: KeptReceipt) -> int:
-        """A receipt, checked, for one of the attempts; how many local updates it covered.
-
-        Raises ReceiptRejectedError if it is for something else that was recorded under this sequence number: this
-        wallet was restored from a backup, or its key is used elsewhere.
-        """
+        """A receipt, checked, for the attempt; how many local updates it covered. Raises ReceiptRejectedError if it is
+        for something else."""
         with self._threads:
-            envelope = self._store.attempted(kept.receipt.gradient)
-            if envelope is None:
-                raise ReceiptRejectedError(
-                    f"under sequence number {self.sequence} the edge node holds another local gradient of this client"
-                )
+            envelope = self._store.attempt()
+            if envelope is None or _digest(envelope) != kept.receipt.gradient:
+                raise ReceiptRejectedError("the receipt is for a local gradient that this client did not send")
             before = self._client.snapshot()
             covered = self._client.acknowledge(kept.receipt)
             try:
@@ -132,7 +146,6 @@ class ClientState:
             except BaseException:
                 self._resume(before)
                 raise
-            self._attempt = b""
             return covered
 
     def continue_from(self, sequence: int) -> None:
@@ -140,17 +153,12 @@ class ClientState:
         with self._threads:
             self._client.continue_from(sequence)
             self._store.begin_sequence(self._client.snapshot())
-            self._attempt = b""
 
     def sign_with(self, signer: Signer) -> None:
-        """From now on signs with another key; what is pending is signed again."""
+        """From now on signs with another key; what was signed and has no receipt is signed again."""
         with self._threads:
-            snapshot = msgspec.structs.replace(self._client.snapshot(), envelope=b"", enclosed=0)
             self._client.identity = replace(self._client.identity, signer=signer)
-            self._resume(snapshot)
-            self._store.save(snapshot)
-            self._attempt = b""
 
 
-def _is_signed_with(public_key: bytes, envelope: bytes) -> bool:
-    return not envelope or decode(Envelope, envelope).signed.public_key == public_key
+def _digest(envelope: bytes) -> bytes:
+    return GradientHeader.decode(decode(Envelope, envelope).signed.header).digest

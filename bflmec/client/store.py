@@ -15,6 +15,7 @@ from bflmec.protocol.client_snapshot import ClientSnapshot
 from bflmec.protocol.messages import Envelope, GradientHeader, Receipt, SignedHeader, decode, encode
 
 _STATE = "client"
+_ATTEMPT = "attempt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +60,21 @@ class WalletStore:
     def save(self, snapshot: ClientSnapshot) -> None:
         self._database.put(_STATE, snapshot.encode())
 
-    def has_attempts(self) -> bool:
-        """Whether an envelope may have left under the present sequence number."""
-        return bool(self._database.rows("SELECT 1 FROM attempts LIMIT 1"))
+    def attempt(self) -> bytes | None:
+        """The envelope that may have left under the present sequence number."""
+        return self._database.get(_ATTEMPT) or None
 
-    def attempt(self, snapshot: ClientSnapshot, envelope: bytes) -> None:
-        """The state with one more attempt, and the envelope that is about to leave."""
-        digest = GradientHeader.decode(decode(Envelope, envelope).signed.header).digest
+    def save_attempt(self, snapshot: ClientSnapshot, envelope: bytes) -> None:
+        """The state with an envelope that is about to leave."""
         with self._database.transaction():
             self.save(snapshot)
-            self._database.run("INSERT OR REPLACE INTO attempts VALUES (?, ?)", digest, envelope)
-
-    def attempted(self, digest: bytes) -> bytes | None:
-        """The envelope of an attempt under the present sequence number."""
-        rows = self._database.rows("SELECT envelope FROM attempts WHERE digest = ?", digest)
-        return None if not rows else rows[0][0]
+            self._database.put(_ATTEMPT, envelope)
 
     def begin_sequence(self, snapshot: ClientSnapshot) -> None:
         """The state under another sequence number, under which nothing was attempted yet."""
         with self._database.transaction():
             self.save(snapshot)
-            self._database.run("DELETE FROM attempts")
+            self._database.put(_ATTEMPT, b"")
 
     def file(self, snapshot: ClientSnapshot, envelope: bytes, kept: KeptReceipt) -> None:
         """The state after a receipt, and what the receipt is for."""
@@ -87,7 +82,7 @@ class WalletStore:
         header = GradientHeader.decode(upload.signed.header)
         with self._database.transaction():
             self.save(snapshot)
-            self._database.run("DELETE FROM attempts")
+            self._database.put(_ATTEMPT, b"")
             self._database.run(
                 "INSERT OR IGNORE INTO gradients (digest, sequence, signed, envelope) VALUES (?, ?, ?, ?)",
                 header.digest,

@@ -151,20 +151,40 @@ def test_an_edge_node_that_is_full_is_passed_over(world: ClientWorld, error: typ
     assert wallet.submit(weights=weights).edge_node != nearest.id
 
 
-def test_what_nobody_takes_stays_pending_and_goes_as_an_average(world: ClientWorld) -> None:
+def test_what_could_not_be_sent_goes_as_an_average(world: ClientWorld) -> None:
     wallet = world.wallet()
     first, second = world.weights(wallet, salt=1), world.weights(wallet, salt=2)
     for edge in world.edges:
-        edge.faults += ["drop"] * 2
+        edge.down = True
     for weights in (first, second):
         with pytest.raises(NoEdgeNodeError, match="pending"):
             wallet.submit(weights=weights)
     assert wallet.status().pending == 2
+    for edge in world.edges:
+        edge.down = False
     filed = wallet.send_pending()
     assert filed is not None
     assert (filed.sequence, filed.updates) == (1, 2)
     content = next(iter(world.edges[filed.edge_node - 1].node.pool)).gradient.vector
     np.testing.assert_allclose(content, (first + second) / 2 - world.genesis.initial, atol=1e-6)
+
+
+def test_what_may_have_arrived_is_sent_again_as_it_was(world: ClientWorld) -> None:
+    """Two edge nodes must not hold different local gradients of one sequence number: the ledger records only one."""
+    wallet = world.wallet()
+    first, second = world.weights(wallet, salt=1), world.weights(wallet, salt=2)
+    nearest = wallet._edge_nodes.nearest()
+    world.edges[nearest[0].id - 1].faults.append("lose")
+    world.edges[nearest[1].id - 1].faults.append("drop")
+    with pytest.raises(NoEdgeNodeError):
+        wallet.submit(weights=first)
+    world.edges[nearest[0].id - 1].down = True
+    filed = wallet.submit(weights=second)
+    assert (filed.sequence, filed.updates) == (1, 1)
+    assert len(set(pooled(world))) == 1
+    rest = wallet.send_pending()
+    assert rest is not None
+    assert (rest.sequence, rest.updates) == (2, 1)
 
 
 def test_advice_when_to_try_again_is_passed_on(world: ClientWorld) -> None:
@@ -202,21 +222,6 @@ def test_a_lost_answer_counts_once(world: ClientWorld) -> None:
     assert len(world.mine().transactions) == 1
 
 
-def test_the_receipt_for_an_earlier_attempt_covers_what_that_held(world: ClientWorld) -> None:
-    wallet = world.wallet()
-    first, second = world.weights(wallet, salt=1), world.weights(wallet, salt=2)
-    world.edges[0].faults.append("lose")
-    world.edges[1].faults.append("drop")
-    with pytest.raises(NoEdgeNodeError):
-        wallet.submit(weights=first)
-    world.edges[1].down = True
-    filed = wallet.submit(weights=second)
-    assert (filed.sequence, filed.updates) == (1, 1)
-    rest = wallet.send_pending()
-    assert rest is not None
-    assert (rest.sequence, rest.updates) == (2, 1)
-
-
 def test_a_receipt_that_another_key_signed_is_no_receipt(world: ClientWorld) -> None:
     wallet = world.wallet()
     weights = world.weights(wallet)
@@ -233,7 +238,6 @@ def test_who_answers_with_other_keys_than_the_registry_gets_nothing(world: Clien
     weights = world.weights(wallet)
     for edge in world.edges:
         edge.signing_key = wallet.keys.signing_key
-    wallet._edge_nodes._recipients.clear()
     with pytest.raises(NoEdgeNodeError, match="other keys"):
         wallet.submit(weights=weights)
     assert sequences(world) == []
