@@ -109,9 +109,11 @@ def register(
 
     Example:  bflmec client register wallet
     """
+    from eth_utils.address import to_checksum_address
+
     with opened(folder, network, deployment, config, password_file) as wallet:
         new = wallet.register()
-        typer.echo(f"{'registered' if new else 'is registered'}: 0x{wallet.account.hex()}")
+        typer.echo(f"{'registered' if new else 'is registered'}  {to_checksum_address(wallet.account)}")
 
 
 @client.command()

@@ -38,9 +38,7 @@ def status_text(status: WalletStatus) -> str:
     from eth_utils.address import to_checksum_address
 
     known = {True: "yes", False: "no", None: "the ledger does not answer"}
-    near = {
-        id_: "no answer yet" if seconds is None else f"{seconds:.3f} s" for id_, seconds in status.edge_nodes.items()
-    }
+    near = {id_: "not asked" if seconds is None else f"{seconds:.3f} s" for id_, seconds in status.edge_nodes.items()}
     lines = {
         "account": to_checksum_address(status.account),
         "key digest": "0x" + status.key_digest.hex(),
