@@ -6,13 +6,16 @@ ARGS   ?=
 JS_IPFS := tests/storage/js-ipfs/node_modules
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format contracts brownie coverage benchmarks clean
+.PHONY: help run test check format contracts contracts-check contracts-fuzz contracts-long contracts-proofs contracts-slither \
+        contracts-mutants brownie coverage benchmarks clean
 
 help:
 	@echo "make run         the default experiment: MNIST through the real ledger (ARGS='--set clients=20' changes it)"
 	@echo "make test        everything the tests need, installed and run (ARGS='-k ledger' chooses)"
 	@echo "make check       formatter, linter and type checker"
 	@echo "make contracts   recompile the contracts into the package"
+	@echo "make contracts-check   contracts: style, storage layout, short fuzzing (contracts-fuzz: 1,000 runs, contracts-long:"
+	@echo "                       a million calls; contracts-proofs: halmos; contracts-slither; contracts-mutants)"
 	@echo "make brownie     Brownie in an environment of its own, then its deployment script"
 	@echo "make benchmarks  what is measured, not asserted"
 	@echo "make clean       remove environments and caches"
@@ -36,6 +39,30 @@ format: .venv/.test
 
 contracts: .venv/.test node_modules/.installed
 	$(BIN)/python -m bflmec.ledger.compile
+
+# Foundry's binaries are for Linux on x86-64; elsewhere put forge on the PATH.
+FORGE := PATH="$(CURDIR)/node_modules/.bin:$$PATH" FOUNDRY_OFFLINE=true
+
+contracts-check: .venv/.test node_modules/.installed
+	node_modules/.bin/prettier --check "contracts/**/*.sol" "foundry/*.sol"
+	node_modules/.bin/solhint --max-warnings 0 "contracts/**/*.sol"
+	$(FORGE) FOUNDRY_PROFILE=ci forge test
+	$(BIN)/python scripts/storage_layout.py --check
+
+contracts-fuzz: node_modules/.installed
+	$(FORGE) forge test
+
+contracts-long: node_modules/.installed
+	$(FORGE) FOUNDRY_PROFILE=long forge test
+
+contracts-proofs: .venv-contracts/.installed
+	$(FORGE) FOUNDRY_PROFILE=proofs .venv-contracts/bin/halmos --contract Proofs --forge-build-out build/foundry-proofs
+
+contracts-slither: .venv-contracts/.installed
+	$(FORGE) .venv-contracts/bin/python scripts/slither.py
+
+contracts-mutants: .venv/.test node_modules/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/mutants.py
 
 brownie: .venv-brownie/.installed
 	.venv-brownie/bin/brownie run deploy
@@ -64,5 +91,9 @@ $(JS_IPFS)/.installed: tests/storage/js-ipfs/package-lock.json
 	PYTHON=$(PYTHON) scripts/brownie-env
 	@touch $@
 
+.venv-contracts/.installed: scripts/contracts-env node_modules/.installed
+	PYTHON=$(PYTHON) scripts/contracts-env
+	@touch $@
+
 clean:
-	rm -rf .venv .venv-brownie node_modules $(JS_IPFS) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-brownie .venv-contracts node_modules $(JS_IPFS) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -160,19 +160,20 @@ contract BFLLedger is IBFLLedger {
 
     /// @inheritdoc IBFLLedger
     function parameters() external view returns (Parameters memory) {
-        return Parameters({
-            participants: address(_participants),
-            certificates: address(_certificates),
-            difficulty: _difficulty,
-            aggregationThreshold: _aggregationThreshold,
-            maxTransactions: _maxTransactions,
-            baseReward: _baseReward,
-            minerReward: _minerReward,
-            rulesDigest: _rulesDigest,
-            archive: _archive,
-            genesisDigest: _genesisDigest,
-            genesisCodec: _genesisCodec
-        });
+        return
+            Parameters({
+                participants: address(_participants),
+                certificates: address(_certificates),
+                difficulty: _difficulty,
+                aggregationThreshold: _aggregationThreshold,
+                maxTransactions: _maxTransactions,
+                baseReward: _baseReward,
+                minerReward: _minerReward,
+                rulesDigest: _rulesDigest,
+                archive: _archive,
+                genesisDigest: _genesisDigest,
+                genesisCodec: _genesisCodec
+            });
     }
 
     /// @inheritdoc IBFLLedger
@@ -185,9 +186,7 @@ contract BFLLedger is IBFLLedger {
     function transactionAt(uint64 number, uint256 index) external view returns (Transaction memory) {
         Archived memory archived = _contents(number);
         if (index >= archived.transactionCount) revert LedgerUnknownIndex(index);
-        return PackedBlock.toTransaction(
-            BlockArchive.read(archived.store, index * TRANSACTION_SIZE, TRANSACTION_SIZE)
-        );
+        return PackedBlock.toTransaction(BlockArchive.read(archived.store, index * TRANSACTION_SIZE, TRANSACTION_SIZE));
     }
 
     /// @inheritdoc IBFLLedger

@@ -14,9 +14,7 @@ library BlockArchive {
     /// @notice Keeps `data` for good. At most MAX_LENGTH bytes.
     function write(bytes memory data) internal returns (address store) {
         // PUSH2 length + 1, DUP1, PUSH1 10, RETURNDATASIZE (0), CODECOPY, RETURNDATASIZE (0), RETURN; then the code.
-        bytes memory creation = abi.encodePacked(
-            hex"61", uint16(data.length + 1), hex"80600a3d393df3", hex"00", data
-        );
+        bytes memory creation = abi.encodePacked(hex"61", uint16(data.length + 1), hex"80600a3d393df3", hex"00", data);
         assembly ("memory-safe") {
             store := create(0, add(creation, 0x20), mload(creation))
         }

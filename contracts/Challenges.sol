@@ -103,9 +103,12 @@ contract Challenges is IChallenges {
     function challengeHeader(Record calldata record, Accusation calldata accusation) external {
         (bytes32 hash, IBFLLedger.Transaction memory entry) = _recorded(record);
         bytes calldata shown = record.gradientHeader;
-        bool inOrder = shown.length == GRADIENT_HEADER_SIZE && uint8(shown[0]) == 1
-            && uint64(bytes8(shown[1:9])) == block.chainid && address(bytes20(shown[9:29])) == address(ledger)
-            && address(bytes20(shown[29:49])) == entry.client;
+        bool inOrder =
+            shown.length == GRADIENT_HEADER_SIZE &&
+                uint8(shown[0]) == 1 &&
+                uint64(bytes8(shown[1:9])) == block.chainid &&
+                address(bytes20(shown[9:29])) == address(ledger) &&
+                address(bytes20(shown[29:49])) == entry.client;
         if (inOrder) revert ChallengesNoFault();
         _punish(record, hash, Fault.Header, accusation);
     }
@@ -128,13 +131,16 @@ contract Challenges is IChallenges {
     }
 
     /// @inheritdoc IChallenges
-    function challengeSequence(Record calldata record, Record calldata earlier, Accusation calldata accusation)
-        external
-    {
-        (bytes32 hash,) = _recorded(record);
+    function challengeSequence(
+        Record calldata record,
+        Record calldata earlier,
+        Accusation calldata accusation
+    ) external {
+        (bytes32 hash, ) = _recorded(record);
         _recorded(earlier);
-        bool isEarlier = earlier.header.number < record.header.number
-            || (earlier.header.number == record.header.number && earlier.index < record.index);
+        bool isEarlier =
+            earlier.header.number < record.header.number ||
+                (earlier.header.number == record.header.number && earlier.index < record.index);
         if (!isEarlier || _sender(record) != _sender(earlier)) revert ChallengesNoFault();
         _punish(record, hash, Fault.Sequence, accusation);
     }
@@ -145,18 +151,17 @@ contract Challenges is IChallenges {
     }
 
     /// @dev What is shown is in the ledger, and young enough.
-    function _recorded(Record calldata record)
-        private
-        view
-        returns (bytes32 hash, IBFLLedger.Transaction memory entry)
-    {
+    function _recorded(
+        Record calldata record
+    ) private view returns (bytes32 hash, IBFLLedger.Transaction memory entry) {
         uint64 number = record.header.number;
         uint64 head = _head();
         if (number > head || number == 0) revert ChallengesUnknownBlock(number);
         if (number + WINDOW <= head) revert ChallengesTooLate(number, head);
         hash = keccak256(abi.encode(record.header));
         if (hash != ledger.blockHash(number)) revert ChallengesNotRecorded("header");
-        if (keccak256(record.transactions) != record.header.transactionsHash) revert ChallengesNotRecorded("transactions");
+        if (keccak256(record.transactions) != record.header.transactionsHash)
+            revert ChallengesNotRecorded("transactions");
         if (record.index >= record.header.transactionCount) revert ChallengesNotRecorded("index");
         uint256 start = record.index * PackedBlock.TRANSACTION_SIZE;
         entry = PackedBlock.toTransaction(record.transactions[start:start + PackedBlock.TRANSACTION_SIZE]);
@@ -196,7 +201,7 @@ contract Challenges is IChallenges {
     }
 
     function _pay(address payable account, uint256 amount) private {
-        (bool success,) = account.call{value: amount}("");
+        (bool success, ) = account.call{value: amount}("");
         if (!success) revert ChallengesPaymentFailed(account);
     }
 
@@ -205,6 +210,6 @@ contract Challenges is IChallenges {
     }
 
     function _head() private view returns (uint64 number) {
-        (, number,,) = ledger.head();
+        (, number, , ) = ledger.head();
     }
 }

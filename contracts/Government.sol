@@ -91,9 +91,11 @@ contract Government is IGovernment {
     }
 
     /// @inheritdoc IGovernment
-    function decideClients(address[] calldata allowed, address[] calldata removed, bytes calldata certificate)
-        external
-    {
+    function decideClients(
+        address[] calldata allowed,
+        address[] calldata removed,
+        bytes calldata certificate
+    ) external {
         if (allowed.length == 0 && removed.length == 0) revert GovernmentNothingDecided();
         uint64 number = ++clientDecisions;
         emit GovernmentClientsDecided(number, allowed.length, removed.length);
@@ -129,11 +131,11 @@ contract Government is IGovernment {
     }
 
     /// @inheritdoc IGovernment
-    function clientsHash(uint64 number, address[] calldata allowed, address[] calldata removed)
-        public
-        view
-        returns (bytes32)
-    {
+    function clientsHash(
+        uint64 number,
+        address[] calldata allowed,
+        address[] calldata removed
+    ) public view returns (bytes32) {
         return keccak256(abi.encode("BFL-MEC/v1/clients", block.chainid, address(this), number, allowed, removed));
     }
 

@@ -28,11 +28,12 @@ contract MLDSA44Verifier is IMLDSA44Verifier {
     uint256 private constant SEED_SIZE = 32;
 
     /// @inheritdoc IMLDSA44Verifier
-    function verify(bytes calldata publicKey, bytes32 message, bytes calldata context, bytes calldata signature)
-        external
-        pure
-        returns (bool valid)
-    {
+    function verify(
+        bytes calldata publicKey,
+        bytes32 message,
+        bytes calldata context,
+        bytes calldata signature
+    ) external pure returns (bool valid) {
         if (context.length > 255 || !_wellFormed(publicKey, signature)) return false;
         _begin(publicKey, signature);
         // M′ = 0 ‖ |context| ‖ context ‖ message, after what will be tr.
@@ -46,11 +47,11 @@ contract MLDSA44Verifier is IMLDSA44Verifier {
     }
 
     /// @inheritdoc IMLDSA44Verifier
-    function verifyMu(bytes calldata publicKey, bytes32[2] calldata mu, bytes calldata signature)
-        external
-        pure
-        returns (bool valid)
-    {
+    function verifyMu(
+        bytes calldata publicKey,
+        bytes32[2] calldata mu,
+        bytes calldata signature
+    ) external pure returns (bool valid) {
         if (!_wellFormed(publicKey, signature)) return false;
         _begin(publicKey, signature);
         if (!Expansion.expand(bytes32(publicKey[:SEED_SIZE]), 0)) return false;
@@ -62,15 +63,19 @@ contract MLDSA44Verifier is IMLDSA44Verifier {
 
     /// @dev What can be seen without arithmetic: sizes, and the encoding of the hints.
     function _wellFormed(bytes calldata publicKey, bytes calldata signature) private pure returns (bool) {
-        return publicKey.length == PUBLIC_KEY_SIZE && signature.length == SIGNATURE_SIZE
-            && Commitment.hintsWellFormed(signature[HINTS_START:]);
+        return
+            publicKey.length == PUBLIC_KEY_SIZE &&
+            signature.length == SIGNATURE_SIZE &&
+            Commitment.hintsWellFormed(signature[HINTS_START:]);
     }
 
     /// @dev Own what mldsa/Memory.sol lays out, and put the constants, pk and c̃ in their places. The compiler's own
     /// needs end below it.
     function _begin(bytes calldata publicKey, bytes calldata signature) private pure {
         assembly ("memory-safe") {
-            if gt(mload(0x40), MEMORY_START) { invalid() }
+            if gt(mload(0x40), MEMORY_START) {
+                invalid()
+            }
             mstore(0x40, MEMORY_END)
             calldatacopy(KEY_INPUT, publicKey.offset, PUBLIC_KEY_SIZE)
             calldatacopy(CHALLENGE_INPUT, signature.offset, CHALLENGE_SIZE)

@@ -30,12 +30,13 @@ library PackedBlock {
 
     /// @notice The transaction in TRANSACTION_SIZE bytes.
     function toTransaction(bytes memory packed) internal pure returns (IBFLLedger.Transaction memory) {
-        return IBFLLedger.Transaction({
-            client: address(bytes20(_word(packed, 0))),
-            receiver: uint16(bytes2(_word(packed, 20))),
-            gradientDigest: _word(packed, 22),
-            signatureDigest: _word(packed, 54)
-        });
+        return
+            IBFLLedger.Transaction({
+                client: address(bytes20(_word(packed, 0))),
+                receiver: uint16(bytes2(_word(packed, 20))),
+                gradientDigest: _word(packed, 22),
+                signatureDigest: _word(packed, 54)
+            });
     }
 
     /// @notice The reward in REWARD_SIZE bytes.

@@ -109,10 +109,11 @@ contract Participants is IParticipants, Ownable2Step {
     }
 
     /// @inheritdoc IParticipants
-    function replaceEdgeNodeKeys(uint16 id, bytes32 signatureKeyDigest, bytes32 encapsulationKeyDigest)
-        external
-        onlyOwner
-    {
+    function replaceEdgeNodeKeys(
+        uint16 id,
+        bytes32 signatureKeyDigest,
+        bytes32 encapsulationKeyDigest
+    ) external onlyOwner {
         if (signatureKeyDigest == 0 || encapsulationKeyDigest == 0) revert ParticipantsZeroKeyDigest();
         Profile storage profile = _activeProfile(id);
         profile.signatureKeyDigest = signatureKeyDigest;
@@ -147,13 +148,14 @@ contract Participants is IParticipants, Ownable2Step {
     function edgeNode(uint16 id) external view returns (EdgeNode memory) {
         Profile storage profile = _profile(id);
         Membership memory membership = _memberships[profile.account];
-        return EdgeNode({
-            account: profile.account,
-            active: membership.active && membership.id == id,
-            signatureKeyDigest: profile.signatureKeyDigest,
-            encapsulationKeyDigest: profile.encapsulationKeyDigest,
-            endpoint: profile.endpoint
-        });
+        return
+            EdgeNode({
+                account: profile.account,
+                active: membership.active && membership.id == id,
+                signatureKeyDigest: profile.signatureKeyDigest,
+                encapsulationKeyDigest: profile.encapsulationKeyDigest,
+                endpoint: profile.endpoint
+            });
     }
 
     /// @inheritdoc IParticipants

@@ -19,11 +19,7 @@ contract RewardToken is ERC20, IRewardToken {
     }
 
     /// @inheritdoc IRewardToken
-    function claim(
-        address account,
-        uint256 cumulative,
-        bytes32[] calldata proof
-    ) external returns (uint256 amount) {
+    function claim(address account, uint256 cumulative, bytes32[] calldata proof) external returns (uint256 amount) {
         (bytes32 root, uint128 recorded) = ledger.rewards();
         // Hashed twice, so that no inner node of the tree can be passed off as a leaf.
         bytes32 leaf = keccak256(bytes.concat(keccak256(abi.encode(account, cumulative))));

@@ -14,22 +14,26 @@ library XMSS {
     /// @notice What a one-time key signs: a hash, for the contract that asks.
     /// @param salt Of the signer's choice, so that it can look for a digest whose chains are short to walk. It takes the
     /// place of chain and position in the tweak
-    function message(bytes24 context, uint32 leaf, uint16 salt, address asker, bytes32 hash)
-        internal
-        pure
-        returns (bytes32)
-    {
+    function message(
+        bytes24 context,
+        uint32 leaf,
+        uint16 salt,
+        address asker,
+        bytes32 hash
+    ) internal pure returns (bytes32) {
         return keccak256(abi.encode(_tweak(context, leaf) | (3 << 24) | salt, asker, hash));
     }
 
     /// @notice The root that a signature leads to. Compare it with the one that is registered.
     /// @param signature Calldata offset of CHAINS values, then `height` siblings from the leaf up
     /// @param digest From `message`
-    function root(bytes24 context, uint32 leaf, uint256 height, uint256 signature, bytes32 digest)
-        internal
-        pure
-        returns (bytes32 node)
-    {
+    function root(
+        bytes24 context,
+        uint32 leaf,
+        uint256 height,
+        uint256 signature,
+        bytes32 digest
+    ) internal pure returns (bytes32 node) {
         uint256 tweak = _tweak(context, leaf);
         assembly ("memory-safe") {
             function step(tweak_) {
@@ -61,7 +65,9 @@ library XMSS {
                     step(add(start, 1))
                     start := add(start, 2)
                 }
-                if and(left, 1) { step(start) }
+                if and(left, 1) {
+                    step(start)
+                }
             }
 
             let ends := mload(0x40)
@@ -70,8 +76,15 @@ library XMSS {
             let checksum := 0
             let chain := tweak
             // 64 digits of the digest; then, in twelve bits, what they add up to.
-            for { let limit := add(signature, 0x800) } 1 { limit := add(limit, 0x60) digits := shl(244, checksum) } {
-                for {} lt(signature, limit) { signature := add(signature, 0x20) } {
+            for {
+                let limit := add(signature, 0x800)
+            } 1 {
+                limit := add(limit, 0x60)
+                digits := shl(244, checksum)
+            } {
+                for {} lt(signature, limit) {
+                    signature := add(signature, 0x20)
+                } {
                     let digit := shr(252, digits)
                     digits := shl(4, digits)
                     let left := sub(15, digit)
@@ -82,14 +95,20 @@ library XMSS {
                     mstore(end, mload(0x20))
                     chain := add(chain, 0x100)
                 }
-                if eq(end, add(ends, 0x860)) { break }
+                if eq(end, add(ends, 0x860)) {
+                    break
+                }
             }
             mstore(ends, or(tweak, shl(24, 1)))
             node := keccak256(ends, 0x880)
 
             let index := leaf
             let context_ := xor(tweak, shl(32, leaf))
-            for { let level := 1 } iszero(gt(level, height)) { level := add(level, 1) } {
+            for {
+                let level := 1
+            } iszero(gt(level, height)) {
+                level := add(level, 1)
+            } {
                 let right := shl(5, and(index, 1))
                 index := shr(1, index)
                 mstore(ends, or(context_, or(shl(32, index), or(shl(24, 2), shl(16, level)))))

@@ -92,12 +92,13 @@ contract XMSSCertificates is IXMSSCertificates {
     /// @inheritdoc IXMSSCertificates
     function tree(address account) external view returns (Tree memory) {
         Position memory position = _positions[account];
-        return Tree({
-            root: rootAt[account][position.epoch],
-            epoch: position.epoch,
-            height: position.height,
-            nextIndex: position.nextIndex
-        });
+        return
+            Tree({
+                root: rootAt[account][position.epoch],
+                epoch: position.epoch,
+                height: position.height,
+                nextIndex: position.nextIndex
+            });
     }
 
     /// @inheritdoc IXMSSCertificates
@@ -106,7 +107,8 @@ contract XMSSCertificates is IXMSSCertificates {
     }
 
     function _enroll(address account, bytes32 root, uint8 height) private {
-        if (root == 0 || height < MIN_HEIGHT || height > MAX_HEIGHT) revert XMSSCertificatesImpossibleTree(root, height);
+        if (root == 0 || height < MIN_HEIGHT || height > MAX_HEIGHT)
+            revert XMSSCertificatesImpossibleTree(root, height);
         uint32 epoch = _positions[account].epoch + 1;
         _positions[account] = Position({epoch: epoch, nextIndex: 0, height: height});
         rootAt[account][epoch] = root;
@@ -116,10 +118,12 @@ contract XMSSCertificates is IXMSSCertificates {
     /// @dev Checks the entry at the start of `data` and uses up its key.
     /// @return account Whose it is
     /// @return size How many bytes it takes
-    function _use(uint256 number, address asker, bytes32 hash, bytes calldata data)
-        private
-        returns (address account, uint256 size)
-    {
+    function _use(
+        uint256 number,
+        address asker,
+        bytes32 hash,
+        bytes calldata data
+    ) private returns (address account, uint256 size) {
         if (data.length < PREFIX_SIZE) revert CertificatesMalformed(data.length);
         uint32 epoch;
         uint32 index;

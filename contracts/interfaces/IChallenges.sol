@@ -125,7 +125,11 @@ interface IChallenges {
 
     /// @notice Proves that a transaction's client and sequence were recorded before.
     /// @param earlier The transaction that recorded them first
-    function challengeSequence(Record calldata record, Record calldata earlier, Accusation calldata accusation) external;
+    function challengeSequence(
+        Record calldata record,
+        Record calldata earlier,
+        Accusation calldata accusation
+    ) external;
 
     /// @notice What is announced.
     function commitmentOf(uint64 number, address beneficiary, bytes32 salt) external pure returns (bytes32);

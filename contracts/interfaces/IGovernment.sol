@@ -109,10 +109,11 @@ interface IGovernment {
     function revocationHash(uint64 number) external view returns (bytes32);
 
     /// @notice What the quorum signs to allow and remove clients.
-    function clientsHash(uint64 number, address[] calldata allowed, address[] calldata removed)
-        external
-        view
-        returns (bytes32);
+    function clientsHash(
+        uint64 number,
+        address[] calldata allowed,
+        address[] calldata removed
+    ) external view returns (bytes32);
 
     /// @notice What an edge node signs to move to another endpoint.
     function endpointHash(uint16 id, uint64 number, string calldata endpoint) external view returns (bytes32);

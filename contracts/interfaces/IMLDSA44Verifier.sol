@@ -10,16 +10,19 @@ interface IMLDSA44Verifier {
     /// @param message What was signed, usually a digest; not hashed again before ML-DSA does
     /// @param context At most 255 bytes
     /// @param signature 2,420 bytes, as FIPS 204 encodes it
-    function verify(bytes calldata publicKey, bytes32 message, bytes calldata context, bytes calldata signature)
-        external
-        pure
-        returns (bool valid);
+    function verify(
+        bytes calldata publicKey,
+        bytes32 message,
+        bytes calldata context,
+        bytes calldata signature
+    ) external pure returns (bool valid);
 
     /// @notice Whether `signature` is valid for the message representative `mu`, as FIPS 204, algorithm 8, line 7, has it.
     /// @dev For messages of any length. The caller vouches that mu = H(H(publicKey, 64) ‖ M′, 64): with a mu of an
     /// attacker's choice an answer says nothing. Otherwise like `verify`.
-    function verifyMu(bytes calldata publicKey, bytes32[2] calldata mu, bytes calldata signature)
-        external
-        pure
-        returns (bool valid);
+    function verifyMu(
+        bytes calldata publicKey,
+        bytes32[2] calldata mu,
+        bytes calldata signature
+    ) external pure returns (bool valid);
 }
