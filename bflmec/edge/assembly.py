@@ -72,7 +72,7 @@ def assemble(
     """
     account = Account.from_key(keys.account_key)
     ledger = LedgerClient(w3, deployment, account)
-    registry = CachedRegistry(w3, ledger.participants, settings.lookups_per_second)
+    registry = CachedRegistry(w3, ledger.participants, deployment.block, settings.lookups_per_second)
     registry.refresh()
     id_ = _admitted(registry, keys)
     genesis, parameters = genesis_of(config), ledger.parameters()

@@ -1,7 +1,8 @@
 """The registry of participants as an edge node remembers it: no question to the ledger for a client that is known.
 
-What the ledger says is read once and kept until an event of the registry concerns it. Reads of the cache come from any
-thread; `refresh` and `look_up` talk to the ledger and belong into threads that may wait.
+Clients come from the registry's events, from its first one on; who registered a moment ago, or in events that are not
+read yet, is asked about. Reads of the cache come from any thread; `refresh` and `look_up` talk to the ledger and belong
+into threads that may wait.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from time import monotonic
 from types import MappingProxyType
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from eth_utils.address import to_checksum_address
 from web3 import Web3
 
 from bflmec.edge.rate import TokenBucket
 from bflmec.errors import EdgeBusyError
+from bflmec.ledger.events import HOST_BLOCKS_PER_QUERY
 from bflmec.ledger.interface import event_topic
 from bflmec.ledger.participants import EdgeNode, ParticipantsClient
 from bflmec.ledger.sender import ledger_errors
@@ -29,27 +31,29 @@ UNKNOWN_SECONDS: Final = 10.0
 """How long an account that is no client is not asked about again, unless the ledger says that it registered."""
 REORGANISATION: Final = 64
 """Host blocks whose events are read again each time: they may have moved."""
+QUERIES_PER_REFRESH: Final = 16
+"""After so many queries a refresh ends; the next one goes on."""
 
 T = TypeVar("T")
-
-_CLIENT_EVENTS: Final = ("ClientRegistered", "ClientKeyRotated", "ClientRemoved")
 
 
 class CachedRegistry:
     """The protocol's `Participants` and the transport's `PeerRegistry`. `lookups_per_second` bounds how often accounts
     that are not known lead to a question to the ledger, whoever asks."""
 
-    def __init__(self, w3: Web3, participants: ParticipantsClient, lookups_per_second: float) -> None:
+    def __init__(self, w3: Web3, participants: ParticipantsClient, start: int, lookups_per_second: float) -> None:
+        """`start` is the host block of the registry's deployment."""
         self._w3 = w3
         self._participants = participants
         self._clients: OrderedDict[bytes, bytes] = OrderedDict()
         self._unknown: OrderedDict[bytes, float] = OrderedDict()
         self._nodes: dict[int, EdgeNode] = {}
         self._active: Mapping[int, bytes] = MappingProxyType({})
-        self._next: int | None = None
+        self._next = start
+        self._start = start
+        self._seen: set[tuple[bytes, int]] = set()
         self._lock = threading.Lock()
         self._bucket = TokenBucket(lookups_per_second, max(2 * lookups_per_second, 1.0))
-        self._client_topics = {event_topic("Participants", name) for name in _CLIENT_EVENTS}
 
     # ---------------------------------------------------------------- what is remembered
 
@@ -100,45 +104,54 @@ class CachedRegistry:
                     self._unknown.pop(account, None)
 
     def refresh(self) -> bool:
-        """Follows the registry's events; whether edge nodes have changed. Raises LedgerError; call it again then."""
+        """Reads on in the registry's events; whether edge nodes have changed. Raises LedgerError, and can be repeated."""
         with ledger_errors():
             newest = self._w3.eth.block_number
-        if self._next is None:
-            self._read_edge_nodes()
-            self._next = newest + 1
-            return True
-        logs = self._events(self._next, newest)
-        changed = False
-        for topic, account in logs:
-            if topic in self._client_topics:
-                self._forget(account)
-            else:
-                changed = True
+        changed = not self._nodes
+        for _ in range(QUERIES_PER_REFRESH):
+            first = max(self._next - REORGANISATION, self._start)
+            last = min(first + HOST_BLOCKS_PER_QUERY - 1, newest)
+            if last < first:
+                break
+            changed = self._read(first, last) or changed
+            self._next = last + 1
+            if last == newest:
+                break
         if changed:
             self._read_edge_nodes()
-        self._next = newest + 1
         return changed
 
-    def _events(self, first: int, last: int) -> list[tuple[bytes, bytes]]:
-        """Topic and account (meaningful for clients) of the events since, a few earlier ones included."""
-        query = {
-            "address": to_checksum_address(self._participants.address),
-            "fromBlock": max(min(first, last) - REORGANISATION, 0),
-            "toBlock": last,
-        }
+    def _read(self, first: int, last: int) -> bool:
+        """The events of those host blocks; whether one was about edge nodes."""
+        query = {"address": to_checksum_address(self._participants.address), "fromBlock": first, "toBlock": last}
         with ledger_errors():
             logs = self._w3.eth.get_logs(query)  # type: ignore[arg-type]  # web3's types want hex strings
-        return [(bytes(log["topics"][0]), bytes(log["topics"][1])[12:]) for log in logs if len(log["topics"]) > 1]
+        about_edge_nodes, before = False, self._seen
+        self._seen = {(bytes(log["blockHash"]), int(log["logIndex"])) for log in logs}
+        for log in logs:
+            topic, data = bytes(log["topics"][0]), bytes(log["data"])
+            if (bytes(log["blockHash"]), int(log["logIndex"])) in before:
+                continue
+            if topic == event_topic("Participants", "ClientRemoved"):
+                self._set(_account(log), None)
+            elif topic in _new_keys():
+                self._set(_account(log), data[-32:])  # the new key's digest is the last word of either event
+            elif topic != event_topic("Participants", "ClientAllowed"):
+                about_edge_nodes = True
+        return about_edge_nodes
+
+    def _set(self, account: bytes, key_digest: bytes | None) -> None:
+        with self._lock:
+            self._unknown.pop(account, None)
+            if key_digest is None:
+                self._clients.pop(account, None)
+            else:
+                self._remember(self._clients, account, key_digest, KNOWN_CLIENTS)
 
     def _read_edge_nodes(self) -> None:
         nodes = [self._participants.edge_node(id_) for id_ in range(1, self._participants.last_edge_node_id() + 1)]
         self._nodes = {node.id: node for node in nodes}
         self._active = MappingProxyType({node.id: node.account for node in nodes if node.active})
-
-    def _forget(self, account: bytes) -> None:
-        with self._lock:
-            self._clients.pop(account, None)
-            self._unknown.pop(account, None)
 
     @staticmethod
     def _remember(table: OrderedDict[bytes, T], account: bytes, value: T, most: int) -> None:
@@ -146,3 +159,11 @@ class CachedRegistry:
         table.move_to_end(account)
         if len(table) > most:
             table.popitem(last=False)
+
+
+def _account(log: Mapping[str, Any]) -> bytes:
+    return bytes(log["topics"][1])[12:]
+
+
+def _new_keys() -> frozenset[bytes]:
+    return frozenset(event_topic("Participants", name) for name in ("ClientRegistered", "ClientKeyRotated"))
