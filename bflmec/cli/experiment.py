@@ -9,7 +9,9 @@ import typer
 
 
 def experiment(
-    name: Annotated[str, typer.Argument(help="An experiment, `all`, or a TOML file with a sweep.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="Experiments, `all`, or TOML files with a sweep each.")
+    ],
     quick: Annotated[bool, typer.Option("--quick", help="Few settings and seeds: all of it in minutes.")] = False,
     seeds: Annotated[int | None, typer.Option("--seeds", min=1, max=1000, help="Seeds 1 to this one.")] = None,
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, max=256, help="Processes that compute.")] = 1,
@@ -35,9 +37,9 @@ def experiment(
     from bflmec.experiments.session import perform
     from bflmec.learning.blas import one_blas_thread
 
-    chosen = [by_name(known) for known in ORDER] if name == "all" else [by_name(name)]
+    chosen = [by_name(known) for name in names for known in (ORDER if name == "all" else (name,))]
     options = [*(["--quick"] if quick else []), *(["--seeds", str(seeds)] if seeds else [])]
-    command = shlex.join(["bflmec", "experiment", name, *options])
+    command = shlex.join(["bflmec", "experiment", *names, *options])
     with interruptible(), one_blas_thread(), display() as watcher:
         chapters = perform(chosen, Scope(quick, seeds), out, workers, watcher, command)
     for chapter in chapters:

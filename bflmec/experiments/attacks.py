@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from bflmec.experiments.attacked_world import NOBODY, attacked_run, attackers_reward, harm
+from bflmec.experiments.attack_worlds import (
+    AWAY,
+    FEW,
+    HUNDRED,
+    PAPERS,
+    SCALINGS,
+    SERVERS,
+    WORLDS,
+    at_server,
+    attack_cells,
+)
+from bflmec.experiments.attacked_world import attacked_run, attackers_reward, harm
 from bflmec.experiments.cells import Cell, Row, Scope, Tables
-from bflmec.experiments.defences import DEFENCES
 from bflmec.experiments.experiment import Finding, Plot, Section, Table, Verdict, experiments
 from bflmec.experiments.library import dataset_of
 from bflmec.experiments.plots import COLOURS, heat
@@ -17,34 +27,6 @@ from bflmec.experiments.tables import different, grouped, numbers, where
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SCALINGS = ("scale-up", "scale-down", "reverse")
-PAPERS = ("scale-up", "scale-down", "push")
-"""What "significantly increase or decrease the value of the actual gradient in some direction" can mean."""
-ATTACKS = (
-    NOBODY,
-    *SCALINGS,
-    "push",
-    "sign-flip",
-    "noise",
-    "label-flip",
-    "free-rider",
-    "flooding",
-    "collusion",
-    "alie",
-    "ipm",
-    "min-max",
-    "backdoor",
-    "adaptive",
-)
-FEW = (NOBODY, "reverse", "sign-flip", "min-max", "label-flip")
-TEN, HUNDRED, AWAY = "10 clients", "100 clients", "100 clients, 80 % away"
-ADAPTED = ("default", "accepted history", "no history")
-WORLDS = {
-    TEN: ("clients=10", "aggregation_threshold=10", "aggregations=10"),
-    HUNDRED: ("clients=100", "aggregation_threshold=10"),
-    AWAY: ("clients=100", "aggregation_threshold=10", "coverage=300"),
-}
-PARTITIONS = {"iid": (), "dirichlet": ("alpha=0.5",), "shard": ()}
 
 
 TRIED = (
@@ -78,42 +60,14 @@ class Attacks:
     timed = False
 
     def cells(self, scope: Scope) -> list[Cell]:
-        if scope.quick:
-            ten = [
-                _cell(seed, TEN, partition, attack, defence)
-                for seed in scope.seeds(quick=3, full=20)
-                for partition in ("iid", "shard")
-                for attack in ATTACKS
-                for defence in ("default", "paper", "accepted history")
-                if defence != "accepted history" or attack in (NOBODY, *PAPERS, "reverse", "sign-flip")
-            ]
-            hundred = [
-                _cell(seed, HUNDRED, "dirichlet", attack, defence, "aggregations=40")
-                for seed in scope.seeds(quick=1, full=10)
-                for defence in DEFENCES
-                for attack in (ATTACKS if defence == "default" else FEW)
-            ]
-            away = [
-                _cell(seed, AWAY, "dirichlet", attack, defence, "aggregations=40")
-                for seed in scope.seeds(quick=1, full=20)
-                for defence in ADAPTED
-                for attack in (NOBODY, *SCALINGS)
-            ]
-            return ten + hundred + away
-        worlds = ((TEN, scope.seeds(3, 20)), (HUNDRED, scope.seeds(1, 20)), (AWAY, scope.seeds(1, 20)))
-        return [
-            _cell(seed, world, partition, attack, defence)
-            for world, seeds in worlds
-            for seed in seeds
-            for partition in PARTITIONS
-            for defence in DEFENCES
-            for attack in ATTACKS
-        ]
+        return attack_cells(scope)
 
     def measure(self, cell: Cell) -> Tables:
         config = cell.config()
         dataset = dataset_of(config)
-        ten = cell.labels["world"] == TEN
+        if cell.labels["defence"] in SERVERS:
+            return {"runs": [at_server(cell, dataset)]}
+        ten = cell.labels["world"] not in (HUNDRED, AWAY)
         world, adversary, outcome = attacked_run(config, dataset, str(cell.labels["attack"]), moves=ten)
         total = outcome.total().row()
         row: Row = {
@@ -155,23 +109,13 @@ _NOTES = (
     "that averages pending local updates counts as attacking if one of them was attacked.",
     "Attackers are omniscient: they know the last 20 honest deltas of all clients before these are sent. Rules that "
     "select "
-    "nobody (medians, clipping) have no detection rate.",
+    "nobody (medians, clipping) have no detection rate. FLTrust and Zeno++ hold 100 trusted samples; they, BASGD, "
+    "Kardam and "
+    "FedBuff run on one trusted server in the same world, for as much virtual time.",
     "Constants of the default detector (gap, norm weight, norm cap, history) were chosen before on logistic "
     "regression on "
     "MNIST with scaling by 3, 5, 0.2 and −5; everything else here, other attacks included, they were not chosen on.",
 )
-
-
-def _cell(seed: int, world: str, partition: str, attack: str, defence: str, *more: str) -> Cell:
-    # The preset comes first: it would overwrite what else is set.
-    preset = [setting for setting in DEFENCES[defence].settings if setting.startswith("preset=")]
-    others = [setting for setting in DEFENCES[defence].settings if not setting.startswith("preset=")]
-    return Cell(
-        "attacks",
-        {"world": world, "partition": partition, "attack": attack, "defence": defence},
-        seed,
-        (*preset, f"partition={partition}", *PARTITIONS[partition], *WORLDS[world], *others, *more),
-    )
 
 
 def rates(rows: Sequence[Row]) -> tuple[Interval | None, Interval | None]:

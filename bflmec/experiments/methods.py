@@ -105,14 +105,15 @@ def follow(
     until: float,
     conduct: Conduct = HONEST,
     most: int | None = None,
+    watch: Callable[[Vector], None] = lambda weights: None,
 ) -> Trajectory:
     """Runs the method for so many seconds of virtual time, or until it has made `most` versions of the global weights.
-    `config` has the method's settings already."""
+    `config` has the method's settings already. A server's new versions are shown to `watch` as they come."""
     if method.kind == "ledger":
         return _on_ledger(config, dataset, until, conduct, most)
     population = create_population(config, dataset)
     if method.kind == "server":
-        return _with_server(method, config, population, dataset, until, conduct, most)
+        return _with_server(method, config, population, dataset, until, conduct, most, watch)
     population.trainer.conduct = conduct
     rounds = Rounds(config, population, method.rounds, _aggregate(method))
     versions = list(islice(rounds.run(until, _block_time(method, config)), most))
@@ -138,6 +139,7 @@ def _with_server(
     until: float,
     conduct: Conduct,
     most: int | None,
+    watch: Callable[[Vector], None],
 ) -> Trajectory:
     settings = ServerSettings(
         clients=config.experiment.clients,
@@ -147,7 +149,10 @@ def _with_server(
     server = servers.get(method.server)(settings)
     identities = light_consortium(config, population).clients
     world = ServerWorld(config, population, server, identities, conduct)
-    versions = list(islice(world.run(until), most))
+    versions = []
+    for version in islice(world.run(until), most):
+        versions.append(version)
+        watch(version[1])
     samples = config.learning.data_threshold * (world.uploads + world.measurements.updates_averaged)
     return Trajectory(population, versions, samples, world.uploads)
 

@@ -89,14 +89,18 @@ class Adversary:
 
     # ---------------------------------------------------------------- between global updates
 
+    def observe(self, weights: Vector) -> None:
+        """Takes notice of a new global gradient, which everybody can see."""
+        if self._weights is not None:
+            self._view.step = weights - self._weights
+        self._weights = weights
+
     def learn(self, update: GlobalUpdate, transactions: Sequence[Transaction]) -> list[Judgement]:
         """Takes notice of a global update over these transactions, everything since the anchor in ledger order.
 
         The judgements are in the order of its labels.
         """
-        if self._weights is not None:
-            self._view.step = update.weights - self._weights
-        self._weights = update.weights
+        self.observe(update.weights)
         attacked: dict[bytes, bool] = {}
         for entry in transactions:
             attacked[entry.client] = attacked.get(entry.client, False) or self._attacked.pop(entry.gradient, False)

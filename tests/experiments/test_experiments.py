@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from tiny import DIGITS, performed
 
-from bflmec.experiments.attacks import AWAY, FEW, HUNDRED, TEN, rates
+from bflmec.experiments.attack_worlds import AWAY, FEW, HUNDRED, TEN
+from bflmec.experiments.attack_worlds import DIGITS as DIGITS_WORLD
+from bflmec.experiments.attacks import rates
 from bflmec.experiments.baselines import tuned
 from bflmec.experiments.catalogue import experiment
 from bflmec.experiments.cells import Cell, Row
-from bflmec.experiments.convergence import bound
+from bflmec.experiments.theorem1 import bound
 
 SHORT = ("dataset=digits", "samples_per_client=70", "data_threshold=20", "aggregations=2")
 
@@ -20,18 +22,25 @@ def test_attacks(tmp_path: Path) -> None:
     def few(cell: Cell) -> bool:
         labels = cell.labels
         if labels["world"] == HUNDRED:
-            return labels["attack"] == FEW[1] and labels["defence"] in ("default", "hdbscan", "geometric median")
+            return labels["attack"] == FEW[1] and labels["defence"] in (
+                "default",
+                "hdbscan",
+                "geometric median",
+                "FLTrust",
+            )
         if labels["world"] == AWAY:
             return (labels["attack"], labels["defence"]) == ("reverse", "accepted history")
-        return labels["attack"] == "scale-up"
+        if labels["world"] == DIGITS_WORLD:
+            return (labels["attack"], labels["partition"]) == ("scale-down", "iid")
+        return labels["world"] == TEN and labels["attack"] == "scale-up"
 
     section, watcher = performed(
         experiment("attacks"), tmp_path, few, (*SHORT, "clients=10", "aggregation_threshold=8")
     )
-    assert len(watcher.computed) == 6 + 3 + 1
+    assert len(watcher.computed) == 6 + 4 + 1 + 2
     assert [finding.claim[:8] for finding in section.findings[:2]] == ["With IID", "With non"]
     assert (tmp_path / "attacks" / "timeline.csv").exists()
-    assert {cell.labels["world"] for cell in watcher.computed} == {TEN, HUNDRED, AWAY}
+    assert {cell.labels["world"] for cell in watcher.computed} == {TEN, HUNDRED, AWAY, DIGITS_WORLD}
 
 
 def test_rates_count_events_over_seeds() -> None:
