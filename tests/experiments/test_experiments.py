@@ -19,15 +19,12 @@ SHORT = ("dataset=digits", "samples_per_client=70", "data_threshold=20", "aggreg
 
 
 def test_attacks(tmp_path: Path) -> None:
+    kinds = ("default", "hdbscan", "geometric median", "FLTrust")
+
     def few(cell: Cell) -> bool:
         labels = cell.labels
         if labels["world"] == HUNDRED:
-            return labels["attack"] == FEW[1] and labels["defence"] in (
-                "default",
-                "hdbscan",
-                "geometric median",
-                "FLTrust",
-            )
+            return labels["attack"] == FEW[1] and labels["defence"] in kinds
         if labels["world"] == AWAY:
             return (labels["attack"], labels["defence"]) == ("reverse", "accepted history")
         if labels["world"] == DIGITS_WORLD:
