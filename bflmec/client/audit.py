@@ -12,7 +12,7 @@ from bflmec.crypto.keys import key_digest
 from bflmec.crypto.schemes import signature_scheme
 from bflmec.errors import BFLMECError, ConfigError, LedgerRevertedError, MessageError, ReceiptRejectedError
 from bflmec.protocol import merkle
-from bflmec.protocol.blocks import SealedBlock, transactions_hash
+from bflmec.protocol.blocks import Header, Transaction, transactions_hash
 from bflmec.protocol.messages import GRADIENT_CONTEXT, RECEIPT_CONTEXT, GradientHeader, Receipt
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ class _Tally:
         return tuple(AuditCheck(name, n, tuple(self.failures.get(name, ()))) for name, n in self.passed.items())
 
 
+_Blocks = dict[int, tuple[Header, list[Transaction]]]
+
 _OFFLINE = (
     "whether the blocks are the ledger's: compare their hashes with it",
     "whether the keys were registered: compare their SHA-256 with the registry",
@@ -68,7 +70,7 @@ _ALWAYS = ("the local gradients themselves: they are known to the client and the
 def verify_audit_proof(proof: AuditProof | bytes, ledger: LedgerClient | None = None) -> AuditReport:
     """What of an audit proof holds. Raises MessageError if it is none, LedgerError if the ledger does not answer."""
     document = AuditProof.decode(proof) if isinstance(proof, bytes) else proof
-    blocks = {block.header.number: block for block in (entry.block() for entry in document.blocks)}
+    blocks = {header.number: (header, entries) for header, entries in (block.parts() for block in document.blocks)}
     headers = [GradientHeader.decode(unhex(entry.header)) for entry in document.gradients]
     tally = _Tally()
     for entry, header in zip(document.gradients, headers, strict=True):
@@ -76,9 +78,10 @@ def verify_audit_proof(proof: AuditProof | bytes, ledger: LedgerClient | None = 
         _check_recorded(tally, entry, header, blocks)
     sequences = [header.sequence for header in headers]
     tally.note("sequence numbers", len(set(sequences)) == len(sequences), "a sequence number counts twice")
-    for block in blocks.values():
-        _check_block(tally, block)
-    cumulative = _check_rewards(tally, document, blocks)
+    for block, transactions in blocks.values():
+        holds = block.transactions_hash == transactions_hash(transactions)
+        tally.note("transaction sets", holds, f"the transaction set of block {block.number} is not the header's")
+    cumulative = _check_reward(tally, document)
     if ledger is not None:
         _check_against_ledger(tally, document, blocks, ledger)
     return AuditReport(
@@ -103,47 +106,32 @@ def _check_gradient(tally: _Tally, document: AuditProof, entry: GradientProof, h
         tally.note("receipts", holds, f"the receipt of edge node {kept.edge_node} for {name} does not hold")
 
 
-def _check_recorded(
-    tally: _Tally, entry: GradientProof, header: GradientHeader, blocks: dict[int, SealedBlock]
-) -> None:
+def _check_recorded(tally: _Tally, entry: GradientProof, header: GradientHeader, blocks: _Blocks) -> None:
     if entry.block is None:
         return
-    block = blocks.get(entry.block)
-    found = block is not None and any(
-        (recorded.client, recorded.gradient) == (header.client, header.digest) for recorded in block.transactions
-    )
+    recorded = blocks[entry.block][1] if entry.block in blocks else []
+    found = (header.client, header.digest) in [(one.client, one.gradient) for one in recorded]
     tally.note("records", found, f"block {entry.block} does not record local gradient 0x{header.digest.hex()}")
 
 
-def _check_block(tally: _Tally, block: SealedBlock) -> None:
-    header = block.header
-    holds = header.transactions_hash == transactions_hash(block.transactions)
-    tally.note("transaction sets", holds, f"the transaction set of block {header.number} is not the header's")
-
-
-def _check_rewards(tally: _Tally, document: AuditProof, blocks: dict[int, SealedBlock]) -> int:
-    client = unhex(document.client)
-    listed = sum(reward.amount for block in blocks.values() for reward in block.rewards if reward.account == client)
+def _check_reward(tally: _Tally, document: AuditProof) -> int:
     if document.reward is None:
-        tally.note("rewards", listed == 0, "blocks list rewards, but there is no proof of them")
         return 0
-    cumulative, newest = int(document.reward.cumulative), document.reward.newest.block()
+    cumulative, block = int(document.reward.cumulative), Header.decode(unhex(document.reward.header))
     siblings = [unhex(sibling) for sibling in document.reward.siblings]
-    holds = merkle.verify(newest.header.rewards_root, client, cumulative, siblings)
-    tally.note("rewards", holds, f"the Merkle proof does not lead to the rewards root of block {newest.header.number}")
-    tally.note("reward lists", listed == cumulative, f"the blocks list {listed}, the proof shows {cumulative}")
+    holds = merkle.verify(block.rewards_root, unhex(document.client), cumulative, siblings)
+    tally.note("reward", holds, f"the Merkle proof does not lead to the rewards root of block {block.number}")
     return cumulative
 
 
-def _check_against_ledger(
-    tally: _Tally, document: AuditProof, blocks: dict[int, SealedBlock], ledger: LedgerClient
-) -> None:
+def _check_against_ledger(tally: _Tally, document: AuditProof, blocks: _Blocks, ledger: LedgerClient) -> None:
     ours = ledger.deployment.chain_id, hexed(ledger.deployment.ledger)
     tally.note("ledger", ours == (document.chain_id, document.ledger), "the proof is about another ledger")
-    newest = [] if document.reward is None else [document.reward.newest.block()]
-    for block in [*blocks.values(), *newest]:
-        number = block.header.number
-        tally.note("ledger", _is_recorded(ledger, block), f"the ledger has another block {number}, or none")
+    headers = [header for header, _ in blocks.values()]
+    if document.reward is not None:
+        headers.append(Header.decode(unhex(document.reward.header)))
+    for header in headers:
+        tally.note("ledger", _is_recorded(ledger, header), f"the ledger has another block {header.number}, or none")
     if document.gradients:
         latest = max(document.gradients, key=lambda entry: GradientHeader.decode(unhex(entry.header)).sequence)
         registered = ledger.participants.client_key_digest(unhex(document.client))
@@ -166,9 +154,9 @@ def _key_digest_of(ledger: LedgerClient, edge_node: int) -> bytes | None:
         return None
 
 
-def _is_recorded(ledger: LedgerClient, block: SealedBlock) -> bool:
+def _is_recorded(ledger: LedgerClient, header: Header) -> bool:
     try:
-        return ledger.block_hash(block.header.number) == block.header.hash
+        return header.number <= ledger.head_number() and ledger.block_hash(header.number) == header.hash
     except LedgerRevertedError:
         return False
 

@@ -1,7 +1,7 @@
 """An audit proof: one JSON document by which a client shows what it has contributed and earned, to anybody.
 
 It holds the client's signed local gradient headers (never a local gradient), the edge nodes' receipts, the blocks that
-record the headers, and a Merkle proof of all that the client was ever paid. Everything but two things can be checked
+record the headers, and a Merkle proof of all that the client has earned. Everything but two things can be checked
 with the document alone: that the blocks are the ledger's, and that the keys are the registered ones.
 """
 
@@ -16,14 +16,7 @@ from msgspec import Meta
 from bflmec.client.store import FiledGradient
 from bflmec.errors import LedgerError, MessageError
 from bflmec.protocol import merkle
-from bflmec.protocol.blocks import (
-    Header,
-    SealedBlock,
-    decode_rewards,
-    decode_transactions,
-    encode_rewards,
-    encode_transactions,
-)
+from bflmec.protocol.blocks import Header, SealedBlock, Transaction, decode_transactions, encode_transactions
 from bflmec.protocol.messages import Receipt, SignedHeader
 
 FORMAT: Final = "BFL-MEC/audit-proof/v1"
@@ -66,39 +59,27 @@ class GradientProof(_Strict, frozen=True):
 
 
 class BlockProof(_Strict, frozen=True):
-    """A sealed block as the ledger was given it: header (352 bytes), nonce, transaction set and reward list."""
+    """A block as far as the ledger's hash of it covers: header (352 bytes) and transaction set."""
 
     header: _Hex
-    nonce: _Hex
     transactions: _Hex
-    rewards: _Hex
 
     @classmethod
     def of(cls, block: SealedBlock) -> BlockProof:
-        return cls(
-            hexed(block.header.encode()),
-            hexed(block.nonce.to_bytes(32, "big")),
-            hexed(encode_transactions(block.transactions)),
-            hexed(encode_rewards(block.rewards)),
-        )
+        return cls(hexed(block.header.encode()), hexed(encode_transactions(block.transactions)))
 
-    def block(self) -> SealedBlock:
+    def parts(self) -> tuple[Header, list[Transaction]]:
         """Raises MessageError if it is not canonical."""
-        return SealedBlock(
-            Header.decode(unhex(self.header)),
-            int.from_bytes(unhex(self.nonce), "big"),
-            tuple(decode_transactions(unhex(self.transactions))),
-            tuple(decode_rewards(unhex(self.rewards))),
-        )
+        return Header.decode(unhex(self.header)), decode_transactions(unhex(self.transactions))
 
 
 class RewardProof(_Strict, frozen=True):
-    """All that the client had earned after the block `newest`, in the token's smallest unit, and the siblings that lead
-    from there to the rewards root of that block."""
+    """All that the client had earned after a block, in the token's smallest unit, the siblings that lead from there to
+    the block's rewards root, and the block's header."""
 
     cumulative: _Amount
     siblings: tuple[_Digest, ...]
-    newest: BlockProof
+    header: _Hex
 
 
 class AuditProof(_Strict, frozen=True):
@@ -154,7 +135,7 @@ def reward_proof(account: bytes, balances: Mapping[bytes, int], newest: SealedBl
     if newest is None:
         raise LedgerError("the chain is being reorganised; try again")
     siblings = merkle.proof(balances, account)
-    return RewardProof(str(balances[account]), tuple(map(hexed, siblings)), BlockProof.of(newest))
+    return RewardProof(str(balances[account]), tuple(map(hexed, siblings)), hexed(newest.header.encode()))
 
 
 def hexed(data: bytes) -> str:

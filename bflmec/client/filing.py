@@ -125,10 +125,8 @@ class Filing:
         """The sequence numbers of this client's newest local gradients in the ledger, a window's width of them. Raises
         LedgerError if a block's body can't be read."""
         sequences: set[int] = set()
-        for block in self._index.own_blocks():
+        for block in self._index.recording_blocks():
             own = [index for index, entry in enumerate(block.transactions) if entry.client == self._account]
-            if not own:
-                continue
             try:
                 body = decode(Body, self._blobs.get(Cid(RAW, block.header.body_digest), MAX_BODY))
                 sequences |= {GradientHeader.decode(body.entries[index].header).sequence for index in own}

@@ -1,7 +1,7 @@
 """What a wallet remembers of the ledger's blocks: where its local gradients are recorded, and everybody's rewards.
 
 A reward is claimed by a proof over the cumulative rewards of all accounts, so these are kept, too: 32 bytes for each
-account. Of the blocks themselves only those stay that record or pay this client.
+account. Of the blocks themselves only those stay that record a local gradient of this client.
 """
 
 from __future__ import annotations
@@ -91,12 +91,12 @@ class LedgerIndex:
         return bool(self._database.rows("SELECT 1 FROM records WHERE digest = ?", digest))
 
     def block(self, number: int) -> SealedBlock | None:
-        """A block that records or pays this client."""
+        """A block that records a local gradient of this client."""
         rows = self._database.rows("SELECT content FROM blocks WHERE number = ?", number)
         return None if not rows else decode(Proposal, rows[0][0]).block()
 
-    def own_blocks(self) -> Iterator[SealedBlock]:
-        """The blocks that record or pay this client, newest first."""
+    def recording_blocks(self) -> Iterator[SealedBlock]:
+        """The blocks that record local gradients of this client, newest first."""
         for (number,) in self._database.rows("SELECT number FROM blocks ORDER BY number DESC"):
             block = self.block(number)
             if block is not None:
@@ -114,7 +114,7 @@ class LedgerIndex:
             self._database.run("INSERT OR REPLACE INTO records VALUES (?, ?)", gradient, header.number)
         content = encode(Proposal.of(block))
         self._database.put(_NEWEST, content)
-        if own or any(reward.account == self._account for reward in block.rewards):
+        if own:
             self._database.run("INSERT OR REPLACE INTO blocks VALUES (?, ?)", header.number, content)
         self._set_number(header.number)
 

@@ -256,7 +256,7 @@ class Wallet:
             ledger=hexed(self.deployment.ledger),
             client=hexed(self.account),
             gradients=gradient_proofs(self._store.filed()),
-            blocks=tuple(BlockProof.of(block) for block in self._index.own_blocks()),
+            blocks=tuple(BlockProof.of(block) for block in self._index.recording_blocks()),
             reward=reward,
         )
 
