@@ -130,6 +130,7 @@ def _assemble(
     from bflmec.edge.assembly import assemble
     from bflmec.ledger.deployment import Deployment
     from bflmec.ledger.network import connect, find_network
+    from bflmec.ledger.outbox import Outbox
 
     found = find_network(network, networks)
     return assemble(
@@ -141,6 +142,8 @@ def _assemble(
         store=opened.store,
         blobs=opened.blobs,
         poll_interval=found.poll_interval,
+        fees=found.fee_policy,
+        outbox=Outbox(opened.outbox),
     )
 
 

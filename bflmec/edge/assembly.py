@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any
 
 from eth_account import Account
+from eth_utils.address import to_checksum_address
 from web3 import Web3
 
 from bflmec.configuration.sections import Config
@@ -30,7 +31,10 @@ from bflmec.learning.blob import blob_size
 from bflmec.ledger.certificates import ECDSACertifier
 from bflmec.ledger.client import LedgerClient
 from bflmec.ledger.deployment import Deployment
+from bflmec.ledger.fees import FeePolicy
 from bflmec.ledger.follower import Follower
+from bflmec.ledger.outbox import Outbox
+from bflmec.ledger.sender import ledger_errors
 from bflmec.protocol.edge_node import EdgeNodeIdentity
 from bflmec.storage import BlobStore
 from bflmec.storage.opening import open_storage
@@ -51,6 +55,11 @@ class Assembly:
     blob_limit: int
     poll_interval: float
 
+    def balance(self) -> int:
+        """What the ledger account has, in wei. Raises LedgerError."""
+        with ledger_errors():
+            return int(self.ledger.sender.w3.eth.get_balance(to_checksum_address(self.keys.account)))
+
 
 def assemble(
     config: Config,
@@ -62,16 +71,18 @@ def assemble(
     store: Path,
     blobs: Path,
     poll_interval: float,
+    fees: FeePolicy | None = None,
+    outbox: Outbox | None = None,
     verify: Any = True,
 ) -> Assembly:
-    """The edge node with those keys on that ledger, where an earlier process left it. `verify` is httpx's, for other
-    edge nodes' TLS.
+    """The edge node with those keys on that ledger, where an earlier process left it. `fees` and `outbox` are how it
+    pays for blocks, see `bflmec.ledger.sender.Sender`; `verify` is httpx's, for other edge nodes' TLS.
 
     Raises LedgerError if it is not admitted, or with other keys; RulesMismatchError if the ledger has other rules;
     EdgeStoreError or StorageError if what is on disk does not fit.
     """
     account = Account.from_key(keys.account_key)
-    ledger = LedgerClient(w3, deployment, account)
+    ledger = LedgerClient(w3, deployment, account, fees=fees, outbox=outbox)
     registry = CachedRegistry(w3, ledger.participants, deployment.block, settings.lookups_per_second)
     registry.refresh()
     id_ = _admitted(registry, keys)

@@ -114,5 +114,9 @@ class EdgeDirectory:
         return self.path / "edge.sqlite"
 
     @property
+    def outbox(self) -> Path:
+        return self.path / "outbox"
+
+    @property
     def blobs(self) -> Path:
         return self.path / "blobs"

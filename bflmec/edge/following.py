@@ -15,6 +15,7 @@ from bflmec.edge.news import News
 from bflmec.edge.parts import PrefetchedParts
 from bflmec.edge.peers import Peers
 from bflmec.edge.replica import Replica
+from bflmec.edge.threads import in_thread
 from bflmec.errors import BFLMECError, ContradictionError, EdgeStoreError, FinalityError, LedgerError, StorageError
 from bflmec.ledger.follower import BlockAdded, Change
 from bflmec.protocol.blocks import SealedBlock
@@ -89,7 +90,7 @@ class Following:
         while self.failure is None:
             self._wake.clear()
             try:
-                changes = await asyncio.to_thread(self._source.poll)
+                changes = await in_thread(self._source.poll)
             except LedgerError as error:
                 log.warning("the ledger can't be followed just now: %s", error)
                 await self._pause(retry)

@@ -12,6 +12,7 @@ from typing import Final
 from bflmec.edge.core import Core
 from bflmec.edge.news import News
 from bflmec.edge.registry import CachedRegistry
+from bflmec.edge.threads import in_thread
 from bflmec.errors import BFLMECError, MessageError
 from bflmec.protocol.messages import Announcement, Envelope, GradientHeader, decode
 
@@ -30,6 +31,7 @@ class Gossip:
         self._registry = registry
         self._news = news
         self._ahead = 0
+        self._lookups: dict[tuple[bytes, bytes], asyncio.Future[None]] = {}
 
     async def take(self, announcements: Sequence[Announcement], wanted: Collection[bytes] = ()) -> int:
         """Takes in what holds, and those with the digests `wanted` even where the pool is full for others. How many of
@@ -63,8 +65,17 @@ class Gossip:
             return None
         digest = sha256(signed.public_key).digest()
         if not self._registry.knows(header.client, digest):
-            await asyncio.to_thread(self._registry.look_up, header.client, digest)
+            await self._look_up(header.client, digest)
         return header
+
+    async def _look_up(self, client: bytes, key_digest: bytes) -> None:
+        """Whoever asks about the same client meanwhile waits for the same answer."""
+        question = client, key_digest
+        if question not in self._lookups:
+            lookup = asyncio.ensure_future(in_thread(self._registry.look_up, client, key_digest))
+            self._lookups[question] = lookup
+            lookup.add_done_callback(lambda _: self._lookups.pop(question))
+        await asyncio.shield(self._lookups[question])
 
     async def reach(self, anchor: int) -> bool:
         """Whether this edge node has come to that block, after waiting a moment: others may be ahead of it. It only

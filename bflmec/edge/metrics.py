@@ -32,6 +32,7 @@ class Metrics:
         self.waiting = self._gauge("waiting", "Local gradients that wait to be recorded or aggregated")
         self.pool_bytes = self._gauge("pool_bytes", "Size of the cache pool")
         self.peers_up = self._gauge("peers_up", "Other edge nodes that answer")
+        self.ether = self._gauge("ether", "What the ledger account has to pay for blocks with, in ether")
         self.ready = self._gauge("ready", "1 if the edge node is ready, else 0")
 
     def text(self) -> bytes:

@@ -22,6 +22,7 @@ from bflmec.edge.miner import Miner
 from bflmec.edge.news import News
 from bflmec.edge.peers import Peers
 from bflmec.edge.registry import CachedRegistry
+from bflmec.edge.threads import in_thread
 from bflmec.errors import (
     BFLMECError,
     BlockRejectedError,
@@ -217,8 +218,8 @@ class Oracle:
 
     async def _append(self, block: SealedBlock, certificate: bytes) -> None:
         try:
-            await asyncio.to_thread(self._ledger.check_append, block, certificate)  # a race lost costs no gas
-            await asyncio.to_thread(self._ledger.append, block, certificate)
+            await in_thread(self._ledger.check_append, block, certificate)  # a race lost costs no gas
+            await in_thread(self._ledger.append, block, certificate)
         except LedgerRevertedError as error:
             if error.name not in RACE_LOST:
                 raise

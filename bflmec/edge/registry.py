@@ -104,7 +104,7 @@ class CachedRegistry:
                     self._unknown.pop(account, None)
 
     def refresh(self) -> bool:
-        """Reads on in the registry's events; whether edge nodes have changed. Raises LedgerError, and can be repeated."""
+        """Reads on in the registry's events; whether edge nodes have changed. Raises LedgerError; repeat it then."""
         with ledger_errors():
             newest = self._w3.eth.block_number
         changed = not self._nodes

@@ -57,6 +57,7 @@ def status(service: EdgeService) -> dict[str, Any]:
         "pool": {"gradients": len(node.pool), "bytes": node.pool.size, "limit": service.parts.settings.pool_limit},
         "edge_nodes": len(service.parts.registry.edge_nodes()),
         "peers_up": service.peers.up(),
+        "ether": service.ether,
         "lacks": service.parts.replica.lacks,
         "troubles": service.troubles(),
     }

@@ -23,6 +23,7 @@ from bflmec.edge.oracle import Oracle
 from bflmec.edge.outbox import BATCH_BYTES
 from bflmec.edge.peers import Peers
 from bflmec.edge.recorded_index import RecordedIndex
+from bflmec.edge.threads import in_thread
 from bflmec.edge.uploads import Uploads
 from bflmec.errors import BFLMECError, LedgerError
 from bflmec.protocol.blocks import SealedBlock
@@ -33,6 +34,7 @@ from bflmec.transport.sessions import Responder
 log = logging.getLogger(__name__)
 
 REGISTRY_SECONDS: Final = 5.0
+ETHER: Final = 10**18
 MESSAGE_OVERHEAD: Final = 2**20
 """More than a message between edge nodes has beside its announcements."""
 STUCK_SECONDS: Final = 120.0
@@ -48,6 +50,7 @@ class EdgeService:
         self.metrics = Metrics()
         self.events = Events()
         self.news = News()
+        self.ether: float | None = None
         self.core = Core(node, parts.settings.uploads_at_a_time)
         self.gossip = Gossip(self.core, parts.registry, self.news)
         self.index = RecordedIndex(node.state.pending)
@@ -149,13 +152,15 @@ class EdgeService:
 
     async def _follow_registry(self) -> None:
         while True:
-            await asyncio.sleep(REGISTRY_SECONDS)
             try:
-                if await asyncio.to_thread(self.parts.registry.refresh):
+                if await in_thread(self.parts.registry.refresh):
                     await self.peers.refresh()
                     self.news.tell()
+                self.ether = await in_thread(self.parts.balance) / ETHER
+                self.metrics.ether.set(self.ether)
             except LedgerError as error:
                 log.warning("the registry can't be read just now: %s", error)
+            await asyncio.sleep(REGISTRY_SECONDS)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

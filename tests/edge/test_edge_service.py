@@ -24,6 +24,8 @@ from bflmec.transport.binding import Binding, Purpose
 from bflmec.transport.edge_api import AsyncEdgeApi
 from bflmec.transport.sealing import seal
 
+HTTP = httpx.Client(verify=False)
+
 # ---------------------------------------------------------------- clients
 
 
@@ -159,7 +161,7 @@ def test_an_upload_that_is_too_large_is_refused(edge_world: World) -> None:
 
 
 def test_a_body_that_grows_too_large_without_saying_so_is_refused(edge_world: World) -> None:
-    answer = httpx.post(f"{edge_world.servers[0].url}/v1/gradients", content=iter([bytes(2**16)] * 64))
+    answer = HTTP.post(f"{edge_world.servers[0].url}/v1/gradients", content=iter([bytes(2**16)] * 64))
     assert answer.status_code == 413
     assert answer.json()["type"] == "MessageTooLargeError"
 
@@ -183,7 +185,7 @@ def test_a_sealed_message_that_holds_no_envelope_is_refused(edge_world: World) -
     parameters = edge_world.deployment
     binding = Binding(parameters.chain_id, parameters.ledger, 1, Purpose.UPLOAD)
     sealed = seal(b"\xc1 nothing", edge_keys(0).encapsulation.public_key, binding)
-    answer = httpx.post(f"{edge_world.servers[0].url}/v1/gradients", content=sealed)
+    answer = HTTP.post(f"{edge_world.servers[0].url}/v1/gradients", content=sealed)
     assert (answer.status_code, answer.json()["type"]) == (400, "MessageError")
     assert answer.headers["content-type"] == "application/problem+json"
 
@@ -193,12 +195,12 @@ def test_a_sealed_message_that_holds_no_envelope_is_refused(edge_world: World) -
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/v1/status", "/v1/node", "/openapi.json", "/docs"])
 def test_operators_pages_answer(edge_world: World, path: str) -> None:
-    assert httpx.get(edge_world.servers[0].url + path).status_code == 200
+    assert HTTP.get(edge_world.servers[0].url + path).status_code == 200
 
 
 def test_metrics_count_receipts_and_blocks(edge_world: World, number: int) -> None:
     edge_world.upload(0, edge_world.uploader(number).envelope())
-    text = httpx.get(f"{edge_world.servers[0].url}/metrics").text
+    text = HTTP.get(f"{edge_world.servers[0].url}/metrics").text
     values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     assert float(values["bflmec_receipts_total"]) >= 1
     assert float(values["bflmec_ready"]) == 1
