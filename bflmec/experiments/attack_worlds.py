@@ -12,7 +12,6 @@ from bflmec.experiments.methods import DEFENDED, METHODS, follow
 from bflmec.experiments.networks import CNN
 
 if TYPE_CHECKING:
-
     from bflmec.learning.datasets import Dataset
 
 SCALINGS = ("scale-up", "scale-down", "reverse")
@@ -38,6 +37,8 @@ FEW = (NOBODY, "reverse", "sign-flip", "min-max", "label-flip")
 TEN, HUNDRED, AWAY = "10 clients", "100 clients", "100 clients, 80 % away"
 NETWORK, CONVOLUTION, DIGITS = "10 clients, 200-200 network", "10 clients, CNN", "10 clients, digits"
 ADAPTED = ("default", "accepted history", "no history")
+WHOLE = (*ADAPTED, "paper", "dbscan")
+"""Defences that meet every attack; the others, to compare with, meet a few."""
 WORLDS = {
     TEN: ("clients=10", "aggregation_threshold=10", "aggregations=10"),
     HUNDRED: ("clients=100", "aggregation_threshold=10"),
@@ -86,15 +87,17 @@ def attack_cells(scope: Scope) -> list[Cell]:
         ]
         hundred += _servers(scope.seeds(quick=1, full=10), ("dirichlet",), FEW, "aggregations=40")
         return ten + hundred + away + _unseen(scope.seeds(quick=1, full=20), (NETWORK, DIGITS))
-    worlds = ((TEN, scope.seeds(3, 20)), (HUNDRED, scope.seeds(1, 20)), (AWAY, scope.seeds(1, 20)))
-    return [
+    seeds = scope.seeds(quick=1, full=20)
+    worlds = {TEN: tuple(DEFENCES), HUNDRED: tuple(DEFENCES), AWAY: ADAPTED}
+    cells = [
         _cell(seed, world, partition, attack, defence)
-        for world, seeds in worlds
+        for world, defences in worlds.items()
         for seed in seeds
         for partition in PARTITIONS
-        for defence in DEFENCES
-        for attack in ATTACKS
-    ] + [*_unseen(scope.seeds(1, 20), UNSEEN), *_servers(scope.seeds(1, 20), tuple(PARTITIONS), ATTACKS)]
+        for defence in defences
+        for attack in (ATTACKS if defence in WHOLE else FEW)
+    ]
+    return cells + _unseen(seeds, UNSEEN) + _servers(seeds, tuple(PARTITIONS), FEW)
 
 
 def _cell(seed: int, world: str, partition: str, attack: str, defence: str, *more: str) -> Cell:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-
 TRIED = (
     "Tried, and kept: a history of accepted local gradients only (history_of). Attackers who were found and went on "
     "elsewhere stay in the history; with ten clients they can make up half of the clustered set, and then nobody is "
