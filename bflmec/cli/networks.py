@@ -53,3 +53,31 @@ def check(
     typer.echo(f"chain       {w3.eth.chain_id}")
     typer.echo(f"block       {block['number']}, with a limit of {block['gasLimit']:,} gas")
     typer.echo(f"fees        {kind}, now {price / 10**9:.3f} gwei")
+
+
+@networks.command()
+def brownie(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A network of the file, `local`, or an http(s) URL.")],
+    as_: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="How Brownie will call it; default: the same.")
+    ] = None,
+    file: NetworksFile = None,
+) -> None:
+    """Print the command that tells Brownie of a network, for `brownie run deploy --network NAME`.
+
+    Variables in the URL stay variables: Brownie, too, takes them from the environment.
+
+    Example:  bflmec networks brownie testnet
+    """
+    import shlex
+
+    from bflmec.errors import ConfigError
+    from bflmec.ledger.network import connect, find_network
+
+    network = find_network(name, file)
+    known_as = as_ or name
+    if "://" in known_as:
+        raise ConfigError("give a --name for this URL")
+    chain_id = network.chain_id or connect(network).eth.chain_id
+    command = ["brownie", "networks", "add", "live", known_as, f"host={network.rpc}", f"chainid={chain_id}"]
+    typer.echo(shlex.join([*command, f"timeout={int(network.timeout)}"]))
