@@ -250,7 +250,7 @@ def _draw_timeline(timeline: list[Row]) -> Callable[[Figure], None]:
                 axes.plot(updates, false, ":", color=colour, label=f"{defence}: false positives")
             axes.set(title=f"{partition} data", xlabel="global updates", ylim=(-3, 103))
         panels[0].set_ylabel("contributions called low [%]")
-        panels[0].legend(fontsize=8)
+        panels[1].legend(fontsize=8, loc="center left")
 
     return draw
 

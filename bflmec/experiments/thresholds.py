@@ -216,6 +216,7 @@ def _draw_curves(curves: list[Row]) -> Callable[[Figure], None]:
                     band(panel, x, accuracy, COLOURS[place % len(COLOURS)], label, DASHES[dash % len(DASHES)])
         for panel, title in zip(axes, ("global updates", "virtual time [s]", "samples used"), strict=True):
             panel.set_xlabel(title)
+            panel.set_xscale("linear" if title == "global updates" else "log")
         axes[0].set_ylabel("accuracy [%]")
         axes[0].legend(fontsize=6, ncols=2, loc="lower right")
 

@@ -14,6 +14,8 @@ from bflmec.experiments.catalogue import ORDER, experiment
 from bflmec.experiments.cells import Cell, Scope, Tables
 from bflmec.experiments.experiment import Finding, Section, Verdict
 from bflmec.experiments.session import perform
+from bflmec.learning.attacks import attacks
+from bflmec.simulation.servers import servers
 
 
 class Counting:
@@ -132,3 +134,10 @@ def test_signatures_in_tiny_form(tmp_path: Path) -> None:
     (cell, *_) = tiny.cells(Scope(quick=True))
     rows = tiny.measure(cell)["times"]
     assert [row["operation"] for row in rows] == ["keygen", "sign", "verify"]
+
+
+def test_the_how_to_names_every_experiment_and_the_plug_in_page_every_attack_and_server() -> None:
+    docs = Path(__file__).resolve().parents[2] / "docs" / "how-to"
+    experiments_page, plug_ins = ((docs / name).read_text("utf-8") for name in ("experiments.md", "plug-ins.md"))
+    assert [name for name in ORDER if f"| `{name}` |" not in experiments_page] == []
+    assert [name for name in (*attacks.names(), *servers.names()) if f"`{name}`" not in plug_ins] == []
