@@ -9,7 +9,7 @@ from typing import Final
 
 from bflmec.protocol.blocks import SealedBlock, Transaction
 
-REMEMBERED: Final = 100_000
+REMEMBERED: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
