@@ -9,7 +9,6 @@ from bflmec.experiments.attacked_world import NOBODY, adversary_of, harm
 from bflmec.experiments.cells import Cell, Row, Scope
 from bflmec.experiments.defences import DEFENCES
 from bflmec.experiments.methods import DEFENDED, METHODS, follow
-from bflmec.experiments.networks import CNN
 
 if TYPE_CHECKING:
     from bflmec.learning.datasets import Dataset
@@ -44,7 +43,7 @@ WORLDS = {
     HUNDRED: ("clients=100", "aggregation_threshold=10"),
     AWAY: ("clients=100", "aggregation_threshold=10", "coverage=300"),
     NETWORK: ("clients=10", "aggregation_threshold=10", "aggregations=10", "model=mlp-200-200"),
-    CONVOLUTION: ("clients=10", "aggregation_threshold=10", "aggregations=10", f"model={CNN}"),
+    CONVOLUTION: ("clients=10", "aggregation_threshold=10", "aggregations=10", "model=cnn-small"),
     DIGITS: (
         "clients=10",
         "aggregation_threshold=10",

@@ -11,7 +11,6 @@ from bflmec.experiments.curves import learn, rows, summary
 from bflmec.experiments.experiment import Finding, Plot, Section, Table, Verdict, experiments
 from bflmec.experiments.library import dataset_of
 from bflmec.experiments.light_world import LightWorld
-from bflmec.experiments.networks import CNN
 from bflmec.experiments.plots import COLOURS, DASHES, band, heat
 from bflmec.experiments.statistics import mean_interval, median_time, paired_difference
 from bflmec.experiments.tables import different, grouped, number, numbers, paired, where
@@ -23,7 +22,7 @@ PHI = (5, 10, 15, 20)
 N = (50, 75, 100)
 PRESETS = ("default", "paper")
 PARTITIONS = ("shard", "dirichlet", "iid")
-MODELS = {"logistic": "logistic", "mlp-200-200": "mlp-200-200", "cnn": CNN}
+MODELS = {"logistic": "logistic", "mlp-200-200": "mlp-200-200", "cnn": "cnn-small"}
 
 
 @experiments.register("thresholds")
