@@ -39,7 +39,8 @@ def test_a_client_is_made_trains_is_paid_and_proves_it(served: ServedLedger) -> 
     for number, path in enumerate(paths, 1):
         output = served.run("client", "train", path, "--share", f"{number}/3", "--rate", "1000", "--updates", "1")
         assert re.search(r"filed +0x[0-9a-f]{16}… with edge node 1: sequence 1, 1 local update\n", output)
-    recorded(served, paths[0], 1).close()
+    with served.wallet(paths[0]) as wallet:
+        wait_until(wallet.claimable, "the reward")
     status = json.loads(served.run("client", "status", paths[0], "--json"))
     assert (status["registered"], status["filed"], status["recorded"]) == (True, 1, 1)
     assert int(status["earned"]) > 0

@@ -360,4 +360,4 @@ class ClientMachine(RuleBasedStateMachine):
 
 
 TestClientMachine = ClientMachine.TestCase
-TestClientMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestClientMachine.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
