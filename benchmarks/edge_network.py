@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -140,7 +141,7 @@ def network(folder: Path, edge_nodes: int, clients: int, *settings: str) -> Iter
         ledger = LedgerClient(w3, deployment, owner)
         made = Network(config, genesis, deployment, ledger, chain.url, [], [], [])
         for number in range(edge_nodes):
-            made.directories.append(_admitted(made, folder / f"edge-{number + 1}", 18600 + number))
+            made.directories.append(_admitted(made, folder / f"edge-{number + 1}", free_port()))
         for number, directory in enumerate(made.directories):
             server = Server(*_start(directory, folder, chain.url), log=folder / f"edge-{number + 1}.log")
             stack.callback(server.end)
@@ -151,6 +152,12 @@ def network(folder: Path, edge_nodes: int, clients: int, *settings: str) -> Iter
             made.uploaders.append(uploader)
         time.sleep(1)
         yield made
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _start(directory: EdgeDirectory, folder: Path, rpc: str) -> tuple[str, ...]:
