@@ -104,6 +104,10 @@ class Ledger:
     """Who may register as a client."""
     archive: bool = True
     """Keep transaction sets and reward lists in contract storage too."""
+    certificates: Literal["ecdsa", "xmss"] = "ecdsa"
+    """How edge nodes sign blocks: ecdsa, or xmss for hash-based one-time keys, which are post-quantum."""
+    tree_height: int = number(12, 4, 20)
+    """With xmss: an edge node's tree has 2^tree_height one-time keys, a block takes one."""
 
 
 @dataclass(frozen=True, kw_only=True)

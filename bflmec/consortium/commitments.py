@@ -21,4 +21,5 @@ def deployment_parameters(config: Config, genesis: Genesis) -> DeploymentParamet
         genesis=cid_of(genesis.blob),
         archive=config.ledger.archive,
         open_registration=config.ledger.registration == "open",
+        certificate_scheme=config.ledger.certificates,
     )

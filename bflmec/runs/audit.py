@@ -19,7 +19,7 @@ from bflmec.errors import BFLMECError, VerificationError
 from bflmec.learning.blob import blob_size, decode_blob
 from bflmec.learning.datasets import load_dataset
 from bflmec.learning.models import create_model
-from bflmec.ledger.certificates import signers
+from bflmec.ledger.certifiers import signers_of
 from bflmec.ledger.events import RecordedBlock
 from bflmec.protocol.ledger_state import LedgerState
 from bflmec.protocol.messages import MAX_BODY, Body, GradientHeader, decode, transaction
@@ -138,7 +138,7 @@ class Audit:
 
     def _check_certificate(self, recorded: RecordedBlock) -> None:
         header = recorded.block.header
-        accounts = set(signers(header.hash, self._ledger.certificate(recorded)))
+        accounts = set(signers_of(self._ledger, recorded))
         foreign = accounts - set(self._nodes.values())
         if foreign:
             raise VerificationError(f"block {header.number}: 0x{foreign.pop().hex()} is no active edge node")

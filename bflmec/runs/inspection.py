@@ -125,10 +125,9 @@ class Inspection:
 
     def signers(self, number: int) -> tuple[bytes, ...]:
         """Accounts of the edge nodes in a block's certificate, ascending. Raises SignatureError if it does not hold."""
-        from bflmec.ledger.certificates import signers
+        from bflmec.ledger.certifiers import signers_of
 
-        recorded = self._ledger.block(number)
-        return signers(recorded.block.header.hash, self._ledger.certificate(recorded))
+        return signers_of(self._ledger, self._ledger.block(number))
 
     def edge_node_id(self, account: bytes) -> int | None:
         if account not in self._miners:

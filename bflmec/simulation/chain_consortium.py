@@ -22,7 +22,7 @@ from bflmec.devchain.genesis import Genesis
 from bflmec.devchain.provider import DevChainProvider
 from bflmec.errors import LedgerError, RunDirectoryError
 from bflmec.ledger.artifacts import LEDGER_CONTRACTS
-from bflmec.ledger.certificates import ECDSACertifier
+from bflmec.ledger.certifiers import certificate_keys, create_certifier, enroll_tree
 from bflmec.ledger.client import LedgerClient
 from bflmec.ledger.deployment import Deployment, DeploymentParameters, deploy
 from bflmec.ledger.participants import ParticipantsClient
@@ -48,6 +48,11 @@ class ChainFiles:
     chain: Path
     deployment: Path
     blobs: Path
+
+    @property
+    def keys(self) -> Path:
+        """Where edge nodes keep one-time keys, if they certify with such."""
+        return self.chain.parent / "one-time-keys"
 
 
 class VirtualClock:
@@ -119,9 +124,10 @@ def open_consortium(config: Config, population: Population, files: ChainFiles) -
         deployment = _deployment(w3, parameters, cast, files.deployment)
         ledger = LedgerClient(w3, deployment, cast.owner.account())
         _register(w3, chain, ledger, cast)
+        _enroll(ledger, cast, files.keys)
         blobs = BlobStore(files.blobs)
         recording = Recording.of(ledger, blobs)
-        yield ChainConsortium(cast.consortium(ledger, blobs, recording), ledger, clock, recording)
+        yield ChainConsortium(cast.consortium(ledger, blobs, recording, files.keys), ledger, clock, recording)
 
 
 class _Cast:
@@ -145,7 +151,10 @@ class _Cast:
         seed = derived_seed(self.config.experiment.seed, Role.EDGE_NODE, number, "encapsulation", 64)
         return key_digest(encapsulation_public_key(seed))
 
-    def consortium(self, ledger: LedgerClient, blobs: BlobStore, recording: Recording) -> Consortium:
+    def certificate_seed(self, number: int) -> bytes:
+        return derived_seed(self.config.experiment.seed, Role.EDGE_NODE, number, "certificates", 32)
+
+    def consortium(self, ledger: LedgerClient, blobs: BlobStore, recording: Recording, keys: Path) -> Consortium:
         parameters = ledger.parameters()
         clients = tuple(
             ClientIdentity(
@@ -159,9 +168,13 @@ class _Cast:
         )
         nodes = dict(ledger.participants.edge_nodes())
         ids = {account: id_ for id_, account in nodes.items()}
+        certifiers = [
+            create_certifier(ledger, identity.account_key, self.certificate_seed(number), keys)
+            for number, identity in enumerate(self.edge_nodes)
+        ]
         edge_nodes = tuple(
-            EdgeNodeIdentity(ids[identity.address], identity.address, key, ECDSACertifier(identity.account_key))
-            for identity, key in zip(self.edge_nodes, self.receipt_keys, strict=True)
+            EdgeNodeIdentity(ids[identity.address], identity.address, key, certifier)
+            for identity, key, certifier in zip(self.edge_nodes, self.receipt_keys, certifiers, strict=True)
         )
         digests = {
             identity.address: key_digest(key.public_key) for identity, key in zip(self.clients, self.keys, strict=True)
@@ -218,6 +231,15 @@ def _changed(what: str) -> RunDirectoryError:
     return RunDirectoryError(
         f"{what} was changed in config.toml since the run began: put it back or start a new run directory"
     )
+
+
+def _enroll(ledger: LedgerClient, cast: _Cast, folder: Path) -> None:
+    """With certificates of one-time keys: gives every edge node its tree, unless an earlier start did."""
+    if cast.config.ledger.certificates != "xmss":
+        return
+    for number, identity in enumerate(cast.edge_nodes):
+        keys = certificate_keys(ledger, identity.address, cast.certificate_seed(number), folder)
+        enroll_tree(ledger, keys, cast.config.ledger.tree_height)
 
 
 def _register(w3: Web3, chain: DevChain, ledger: LedgerClient, cast: _Cast) -> None:

@@ -67,6 +67,10 @@ def test_constructor_refuses_to_archive_blocks_that_do_not_fit(consortium: Conso
         deploy(consortium, archive=True, maxTransactions=LARGEST_ARCHIVED_BLOCK + 1)
     with reverts("LedgerImpossibleParameter", "archive"):
         deploy(consortium, archive=True, aggregationThreshold=700)
+    # One transaction, and the rewards of the 764 before it and its own: 86 + 32 · 765 = 24,566 of 24,575 bytes.
+    deploy(consortium, archive=True, maxTransactions=1, aggregationThreshold=765)
+    with reverts("LedgerImpossibleParameter", "archive"):
+        deploy(consortium, archive=True, maxTransactions=1, aggregationThreshold=766)
 
 
 def test_constructor_accepts_the_extreme_values(consortium: Consortium) -> None:

@@ -41,6 +41,12 @@ WORKING = {
         "max_transactions": "1",
         "aggregations": "2",
     },
+    "certificates of one-time keys, three edge nodes": {
+        "certificates": "xmss",
+        "tree_height": "5",
+        "edge_nodes": "3",
+        "aggregations": "2",
+    },
     "samples that stay, clients that stand still, no rewards": {
         "after_training": "accumulate",
         "mobility": "static",

@@ -25,11 +25,12 @@ from endtoend_tools import (
     verify,
 )
 
-# The chain's blocks 1 to 4 deploy the contracts, 5 and 6 admit the edge nodes, 7 allows the clients and 8 registers
+# The chain's blocks 1 to 5 deploy the contracts, 6 and 7 admit the edge nodes, 8 allows the clients and 9 registers
 # them; then there is one for each block of the ledger.
-WHILE_DEPLOYING = [KilledAtHeight(1, False), KilledAtHeight(4, True)]
-WHILE_REGISTERING = [KilledAtHeight(6, True), KilledAtHeight(8, False), KilledAtHeight(8, True)]
-WHILE_RUNNING = [KilledAtHeight(9, False), KilledAtHeight(10, True), KilledAfter(0.2), KilledAfter(0.6)]
+WHILE_DEPLOYING = [KilledAtHeight(1, False), KilledAtHeight(5, True)]
+WHILE_REGISTERING = [KilledAtHeight(7, True), KilledAtHeight(9, False), KilledAtHeight(9, True)]
+WHILE_RUNNING = [KilledAtHeight(10, False), KilledAtHeight(11, True), KilledAfter(0.2), KilledAfter(0.6)]
+HASH_BASED = TINY | {"certificates": "xmss", "tree_height": "6"}
 ENDLESS = TINY | {"aggregations": "1000"}
 
 
@@ -46,6 +47,19 @@ def test_a_killed_run_resumes_to_the_very_bytes_of_an_undisturbed_one(
     assert block_hashes(path) == block_hashes(deterministic)
 
 
+@pytest.mark.parametrize("height", [10, 11, 13])
+def test_a_killed_run_with_one_time_keys_resumes_and_signs_with_fresh_ones(
+    height: int, finished: Path, tmp_path: Path
+) -> None:
+    """Killed between the trees, before the first block, and between blocks."""
+    path = tmp_path / "run"
+    start(tmp_path / "log", run_command(path, HASH_BASED), KilledAtHeight(height, True)).wait()
+    outcome = resume(path)
+    assert outcome.code == 0, outcome.err
+    assert result(path) == result(finished)
+    assert verify(path).code == 0
+
+
 def test_a_directory_whose_making_was_killed_can_be_made_again(finished: Path, tmp_path: Path) -> None:
     path = tmp_path / "run"
     path.mkdir()
@@ -60,9 +74,9 @@ def test_a_run_that_is_killed_again_while_it_retraces_and_goes_on_still_ends_as_
     finished: Path, tmp_path: Path
 ) -> None:
     path, log = tmp_path / "run", tmp_path / "log"
-    start(log, run_command(path, TINY), KilledAtHeight(9, True)).wait()
+    start(log, run_command(path, TINY), KilledAtHeight(10, True)).wait()
     start(log, ["run", "--resume", str(path)], KilledAfter(0.15)).wait()
-    start(log, ["run", "--resume", str(path)], KilledAtHeight(11, False)).wait()
+    start(log, ["run", "--resume", str(path)], KilledAtHeight(12, False)).wait()
     assert resume(path).code == 0
     assert result(path) == result(finished)
     assert verify(path).code == 0
