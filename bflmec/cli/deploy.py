@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,10 +63,31 @@ def deploy(
     if dry_run:
         _estimate(w3, account, parameters)
         return
-    deployment = deploy_contracts(w3, account, parameters, unfinished, fees=fees)
-    deployment.save(out)
-    unfinished.unlink(missing_ok=True)
+    with _alone(out.parent):
+        deployment = deploy_contracts(w3, account, parameters, unfinished, fees=fees)
+        deployment.save(out)
+        unfinished.unlink(missing_ok=True)
     _show(deployment, out)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Raises LedgerError if another process deploys into that folder, or it is not there."""
+    import fcntl
+
+    from bflmec.errors import LedgerError
+
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise LedgerError(f"no record can be written to {folder}: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise LedgerError(f"another process deploys into {folder}; wait for it") from error
+    finally:
+        os.close(descriptor)
 
 
 def _known(w3: Web3, record: Path, parameters: DeploymentParameters) -> Deployment:

@@ -15,6 +15,7 @@ from eth_utils.address import is_checksum_address, to_checksum_address
 from web3 import Web3
 
 from bflmec.errors import LedgerError, StorageError
+from bflmec.files import sync_folder
 from bflmec.ledger.artifacts import CERTIFICATES, LEDGER_CONTRACTS, load
 from bflmec.ledger.creation import Creation
 from bflmec.ledger.fees import FeePolicy
@@ -72,11 +73,15 @@ class Deployment:
     parameters: DeploymentParameters
 
     def save(self, path: Path) -> None:
-        """Write the record as JSON, whole or not at all."""
+        """Write the record as JSON, whole or not at all, for everybody to read. Durable on return."""
         temporary = path.with_name(path.name + ".new")
         try:
-            temporary.write_text(self.to_json(), "utf-8")
+            with temporary.open("w", encoding="utf-8") as file:
+                file.write(self.to_json())
+                file.flush()
+                os.fsync(file.fileno())
             os.replace(temporary, path)
+            sync_folder(path.parent)
         except OSError as error:
             raise LedgerError(f"the deployment record {path} can't be written: {error}") from error
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -12,6 +14,7 @@ import pytest
 from eth_account import Account
 from eth_utils.address import to_checksum_address
 from typer.testing import CliRunner
+from web3 import Web3
 
 from bflmec.cli.connection import parse_address, parse_digest
 from bflmec.cli.main import app
@@ -19,7 +22,7 @@ from bflmec.configuration import load
 from bflmec.consortium.commitments import deployment_parameters
 from bflmec.consortium.genesis import genesis_of
 from bflmec.crypto.keystore import ACCOUNT_SCHEME, LIGHT_WORK, StoredKey, write_key
-from bflmec.devchain import DevChain, Genesis
+from bflmec.devchain import DevChain, DevChainProvider, Genesis
 from bflmec.devchain.service.miner import Miner
 from bflmec.devchain.service.server import ChainServer
 from bflmec.errors import BFLMECError, ConfigError, KeystoreError, LedgerError
@@ -137,6 +140,28 @@ def test_an_interrupted_deployment_goes_on(desk: Desk) -> None:
     assert not unfinished.exists()
 
 
+def test_two_processes_do_not_deploy_into_one_folder(desk: Desk) -> None:
+    descriptor = os.open(desk.folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with pytest.raises(LedgerError, match="another process"):
+            desk.deploy()
+    finally:
+        os.close(descriptor)
+    assert desk.chain.head.number == 0
+
+
+def test_a_folder_that_is_not_there_is_named_before_anything_is_sent(desk: Desk) -> None:
+    with pytest.raises(LedgerError, match="no record can be written"):
+        desk.deploy("--out", str(desk.folder / "none" / "deployment.json"))
+    assert desk.chain.head.number == 0
+
+
+def test_ether_is_sent_from_a_key_file(desk: Desk) -> None:
+    output = desk.run("chain", "fund", CLIENT.address, EDGE.address, "--ether", "0.25")
+    assert output.splitlines() == [f"{account.address} has 0.25 ether" for account in (CLIENT, EDGE)]
+
+
 def test_a_dry_run_says_the_cost_and_sends_nothing(desk: Desk) -> None:
     output = desk.deploy("--dry-run")
     assert "transactions  5, of" in output
@@ -161,6 +186,18 @@ def test_another_chain_than_the_named_one_is_refused(desk: Desk, monkeypatch: py
     with pytest.raises(LedgerError, match="not 5"):
         desk.deploy(network="mine")
     assert desk.chain.head.number == 0
+
+
+def test_an_account_pays_as_the_network_says(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "[networks.{name}]\nrpc = '{url}'\nfees = '{name}'\n"
+    kinds = "legacy", "auto"
+    (desk.folder / "networks.toml").write_text("".join(text.format(name=name, url=desk.url) for name in kinds))
+    monkeypatch.chdir(desk.folder)
+    for kind in kinds:
+        desk.run("chain", "fund", CLIENT.address, "--ether", "0.1", network=kind)
+    w3 = Web3(DevChainProvider(desk.chain))
+    sent = [w3.eth.get_transaction_by_block(number, 0)["type"] for number in (1, 2)]
+    assert sent == [0, 2]
 
 
 def test_an_edge_node_is_admitted_once(deployed: Desk) -> None:
