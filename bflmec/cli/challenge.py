@@ -190,22 +190,10 @@ def _described(evidence: Evidence) -> str:
 
 
 def _client(deployment: Path, network: str, key: Path | None = None, password_file: Path | None = None) -> LedgerClient:
-    from eth_account import Account as EthereumAccount
+    from bflmec.cli.connection import open_account, open_ledger
 
-    from bflmec.cli.keys import open_key
-    from bflmec.crypto.keystore import ACCOUNT_SCHEME
-    from bflmec.errors import KeystoreError
-    from bflmec.ledger.client import LedgerClient
-    from bflmec.ledger.deployment import Deployment
-    from bflmec.ledger.network import connect, find_network
-
-    account = None
-    if key is not None:
-        stored = open_key(key, password_file)
-        if stored.scheme != ACCOUNT_SCHEME:
-            raise KeystoreError(f"{key} holds a key of {stored.scheme}, not of a ledger account")
-        account = EthereumAccount.from_key(stored.secret)
-    return LedgerClient(connect(find_network(network)), Deployment.load(deployment), account)
+    account = None if key is None else open_account(key, password_file)
+    return open_ledger(deployment, network, None, account)
 
 
 def _address(text: str) -> bytes:

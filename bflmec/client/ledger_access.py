@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
     from bflmec.ledger.client import LedgerClient
     from bflmec.ledger.deployment import Deployment
+    from bflmec.ledger.fees import FeePolicy
     from bflmec.ledger.follower import Follower
 
 
 class LedgerAccess:
-    """Threads may share it. `connect` makes a Web3; `confirmations` are host blocks after which a block is trusted.
+    """Threads may share it. `connect` makes a Web3; `confirmations` are host blocks after which a block is trusted,
+    `fees` is how the account pays.
 
     Every method raises LedgerError while the chain can't be reached, and can be called again.
     """
@@ -32,12 +34,14 @@ class LedgerAccess:
         account: LocalAccount,
         index: LedgerIndex,
         confirmations: int,
+        fees: FeePolicy | None = None,
     ) -> None:
         self._connect = connect
         self._deployment = deployment
         self._account = account
         self._index = index
         self._confirmations = confirmations
+        self._fees = fees
         self._threads = RLock()
         self._w3: Web3 | None = None
         self._client: LedgerClient | None = None
@@ -51,7 +55,11 @@ class LedgerAccess:
         with self._threads:
             if self._client is None:
                 self._client = LedgerClient(
-                    self._chain(), self._deployment, self._account, confirmations=self._confirmations
+                    self._chain(),
+                    self._deployment,
+                    self._account,
+                    confirmations=self._confirmations,
+                    fees=self._fees,
                 )
             return self._client
 

@@ -31,12 +31,13 @@ from bflmec.learning.blob import blob_size, decode_blob
 from bflmec.protocol.client import Client, ClientIdentity, ClientRules
 from bflmec.protocol.pending import ATTEMPTS
 from bflmec.protocol.ports import Anchor
-from bflmec.storage import BlobStore, FallbackStore, Getter
+from bflmec.storage import BlobStore, FallbackStore, Getter, storages
 
 if TYPE_CHECKING:
     from web3 import Web3
 
     from bflmec.ledger.deployment import Deployment
+    from bflmec.ledger.fees import FeePolicy
 
 PATIENCE: Final = 300.0
 """Seconds after which a local gradient that has a receipt, but no place in the ledger, is filed again."""
@@ -68,12 +69,15 @@ class Wallet:
         connect: Callable[[], Web3],
         *,
         confirmations: int = 0,
+        fees: FeePolicy | None = None,
         patience: float = PATIENCE,
         timeout: float = 30.0,
         getters: Sequence[Getter] = (),
+        prefer: Sequence[int] = (),
     ) -> None:
         """For whoever has its own way to the chain; others use `open`. `connect` is called when the ledger is needed
         first. `timeout` is how long an edge node may stay silent. `getters` are asked for blobs before edge nodes are.
+        Edge nodes that it `prefer`s, by id, are asked before the others.
 
         Raises RulesMismatchError if the configuration is not the ledger's, ConfigError if the key's scheme isn't.
         """
@@ -101,8 +105,10 @@ class Wallet:
             raise
         self._store = WalletStore(self._database)
         self._index = LedgerIndex(self._database, self.account, deployment.parameters.miner_reward)
-        self._edge_nodes = EdgeNodes(self._database, deployment.chain_id, deployment.ledger, timeout=timeout)
-        self._access = LedgerAccess(connect, deployment, account, self._index, confirmations)
+        self._edge_nodes = EdgeNodes(
+            self._database, deployment.chain_id, deployment.ledger, timeout=timeout, prefer=prefer
+        )
+        self._access = LedgerAccess(connect, deployment, account, self._index, confirmations, fees)
         self._local_blobs = BlobStore(directory.blobs)
         self._blobs = FallbackStore(self._local_blobs, [*getters, self._edge_nodes.blob])
         identity = ClientIdentity(self.account, keys.scheme, keys.signing_key, deployment.chain_id, deployment.ledger)
@@ -150,8 +156,11 @@ class Wallet:
             Deployment.load(deployment or directory.resolve(settings.deployment)),
             lambda: connect(chain),
             confirmations=chain.confirmations,
+            fees=chain.fee_policy,
             patience=patience,
             timeout=timeout,
+            getters=[storages.get("ipfs")(settings.ipfs).get] if settings.ipfs else [],
+            prefer=[int(part) for part in settings.prefer.split(",") if part],
         )
 
     # ---------------------------------------------------------------- taking part
