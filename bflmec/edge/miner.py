@@ -18,12 +18,14 @@ class Miner:
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
+        self._searching = asyncio.Lock()
 
     async def find(self, digest: bytes, difficulty: int) -> int:
         """The nonce; cancel it to stop the search. A search process that dies is started again."""
         while True:
             try:
-                return await self._find(digest, difficulty)
+                async with self._searching:  # one that is cancelled may still be about to end
+                    return await self._find(digest, difficulty)
             except (ConnectionError, EOFError):
                 log.warning("the nonce search process has ended; it is started again")
                 await self._end()
