@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from eth_abi.exceptions import DecodingError
 from eth_utils.address import to_checksum_address
 from web3 import Web3
 
 from bflmec.errors import LedgerError, MessageError
-from bflmec.ledger.interface import decode_values, event_topic
+from bflmec.ledger.interface import event_topic
 from bflmec.ledger.refusals import ledger_errors
 from bflmec.protocol.blocks import Header, SealedBlock, decode_rewards, decode_transactions
 
@@ -22,7 +21,7 @@ HOST_BLOCKS_PER_QUERY = 2_000  # what public nodes allow
 
 _REORGANISATION = 64  # host blocks by which a block may have moved since it was seen
 _HEADER_SIZE = 352
-_TYPES = ("bytes32",) * (_HEADER_SIZE // 32) + ("uint64", "bytes", "bytes")
+_FIXED_SIZE = _HEADER_SIZE + 3 * 32  # then a nonce and where transactions and rewards begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +86,34 @@ def decode_log(log: Any) -> RecordedBlock:
     data, topics = bytes(log["data"]), [bytes(topic) for topic in log["topics"]]
     try:
         header = Header.decode(data[:_HEADER_SIZE])
-        nonce, transactions, rewards = decode_values(_TYPES, data)[-3:]
+        nonce, transactions, rewards = _tail(data)
         block = SealedBlock(header, nonce, tuple(decode_transactions(transactions)), tuple(decode_rewards(rewards)))
-    except (MessageError, DecodingError) as error:
+    except MessageError as error:
         raise LedgerError(f"an event of the ledger is malformed: {error}") from error
     if topics[1:] != [header.number.to_bytes(32, "big"), header.hash, header.edge_node.rjust(32, b"\0")]:
         raise LedgerError(f"the event of block {header.number} contradicts itself; use another node of the chain")
     return RecordedBlock(block, int(log["blockNumber"]), bytes(log["blockHash"]), bytes(log["transactionHash"]))
+
+
+def _tail(data: bytes) -> tuple[int, bytes, bytes]:
+    """Nonce, transactions and rewards: `uint64, bytes, bytes` as Solidity encodes them and in no other way.
+
+    By hand, since a general decoder takes a third of the time that reading a long ledger takes.
+    """
+    words = [int.from_bytes(data[start : start + 32], "big") for start in range(_HEADER_SIZE, _FIXED_SIZE, 32)]
+    transactions, middle = _bytes_at(data, _FIXED_SIZE)
+    rewards, end = _bytes_at(data, middle)
+    nonce, *offsets = words
+    if nonce >> 64 or offsets != [_FIXED_SIZE, middle] or end != len(data):
+        raise MessageError("nonce, transactions and rewards are not where they should be")
+    return nonce, transactions, rewards
+
+
+def _bytes_at(data: bytes, start: int) -> tuple[bytes, int]:
+    """Bytes with their length before them and zeros after them, and where those end."""
+    first = start + 32
+    last = first + int.from_bytes(data[start:first], "big")
+    end = last + -last % 32
+    if end > len(data) or any(data[last:end]):
+        raise MessageError("a field is longer than its event")
+    return data[first:last], end

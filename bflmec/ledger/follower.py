@@ -177,8 +177,9 @@ class Follower:
             return
         if self._hash_of(end) != before or not self._fits(found):
             raise _UnsettledError
+        number = self._number
         for recorded in found:
-            if recorded.block.header.number > self._number:
+            if recorded.block.header.number > number:
                 self._forgotten = self._forgotten or len(self._known) == self._known.maxlen
                 self._known.append(recorded)
                 changes.append(BlockAdded(recorded))
@@ -187,10 +188,11 @@ class Follower:
 
     def _fits(self, found: list[RecordedBlock]) -> bool:
         """Whether the blocks go on where the known ones end; if not, the node answered from another chain."""
-        number, parent = self._number, self._hash
+        known = number = self._number
+        parent = self._hash
         for recorded in found:
             header = recorded.block.header
-            if header.number <= self._number:
+            if header.number <= known:
                 continue
             if (header.number, header.parent) != (number + 1, parent):
                 return False
