@@ -57,6 +57,13 @@ def init(
     networks: Annotated[
         Path | None, typer.Option("--networks", metavar="FILE", help="Where the network is declared.")
     ] = None,
+    ipfs: Annotated[
+        str,
+        typer.Option("--ipfs", metavar="ADDRESS", help="IPFS daemon to ask for global gradients before edge nodes."),
+    ] = "",
+    prefer: Annotated[
+        str, typer.Option("--prefer", metavar="IDS", help="Edge nodes to ask first, such as 2,1; default: the nearest.")
+    ] = "",
     password_file: Annotated[
         Path | None,
         typer.Option("--password-file", "-p", metavar="FILE", help="Password for the keys; default: one is drawn."),
@@ -84,7 +91,9 @@ def init(
         folder,
         None if password_file is None else read_password(password_file),
         scheme=shared.signatures.scheme,
-        settings=WalletSettings(network=network, networks="" if networks is None else str(networks.resolve())),
+        settings=WalletSettings(
+            network=network, networks="" if networks is None else str(networks.resolve()), ipfs=ipfs, prefer=prefer
+        ),
         deployment=deployment,
         config=config,
     )
@@ -230,12 +239,24 @@ def check_proof(
 
 @contextmanager
 def opened(
-    folder: Path, network: str | None, deployment: Path | None, config: Path | None, password_file: Path | None
+    folder: Path,
+    network: str | None,
+    deployment: Path | None,
+    config: Path | None,
+    password_file: Path | None,
+    patience: float | None = None,
 ) -> Iterator[Wallet]:
     """The wallet that the options of a command name."""
-    from bflmec.client.wallet import Wallet
+    from bflmec.client.wallet import PATIENCE, Wallet
     from bflmec.crypto.keystore import read_password
 
     password = None if password_file is None else read_password(password_file)
-    with Wallet.open(folder, password, network=network, deployment=deployment, config=config) as wallet:
+    with Wallet.open(
+        folder,
+        password,
+        network=network,
+        deployment=deployment,
+        config=config,
+        patience=PATIENCE if patience is None else patience,
+    ) as wallet:
         yield wallet

@@ -33,6 +33,10 @@ def train(
     updates: Annotated[
         int | None, typer.Option("--updates", min=1, metavar="K", help="End after so many local updates, all sent.")
     ] = None,
+    patience: Annotated[
+        float | None,
+        typer.Option("--patience", min=0, metavar="SECONDS", help="File again what isn't recorded after so long; 300."),
+    ] = None,
     network: NetworkName = None,
     deployment: DeploymentFile = None,
     config: ConfigFile = None,
@@ -54,7 +58,7 @@ def train(
 
     if (source is None) == (share is None):
         raise ConfigError("name your samples: either --share NUMBER/OF of a data set, or --source MODULE:FACTORY")
-    with interruptible(), opened(folder, network, deployment, config, password_file) as wallet:
+    with interruptible(), opened(folder, network, deployment, config, password_file, patience) as wallet:
         samples = _own(source) if source is not None else _share(wallet, dataset, share or "", rate)
         _work(wallet, samples, updates, _print_json if json else _print)
 

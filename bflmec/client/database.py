@@ -8,9 +8,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bflmec.errors import WalletError
+
+if TYPE_CHECKING:
+    from bflmec.ledger.deployment import Deployment
 
 _FORMAT = 1
 _SCHEMA = """
@@ -112,3 +115,10 @@ class Database:
             if isinstance(error, WalletError):
                 raise
             raise WalletError(f"{self._path} can't be opened: {error.strerror}") from error
+
+
+def binding_of(deployment: Deployment) -> bytes:
+    """What tells one ledger from another, also where a development chain gives both the same address."""
+    parameters = deployment.parameters
+    identity = deployment.chain_id.to_bytes(32, "big") + deployment.ledger
+    return identity + parameters.rules_digest + bytes(parameters.genesis)

@@ -49,6 +49,10 @@ class WalletSettings:
     """File that declares networks; empty: the usual places."""
     deployment: str = "deployment.json"
     config: str = "config.toml"
+    ipfs: str = ""
+    """Address of an IPFS daemon that is asked for global gradients before edge nodes are; empty: none."""
+    prefer: str = ""
+    """Ids of edge nodes, with commas, that are asked first, in this order; the others by distance."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -175,7 +179,10 @@ class WalletDirectory:
         for key, value in document.items():
             if key not in known or not isinstance(value, str):
                 raise WalletError(f"{self.settings_file}: {key} is no setting; there are {', '.join(known)}, all texts")
-        return WalletSettings(**document)
+        settings = WalletSettings(**document)
+        if not all(part.strip().isdecimal() for part in settings.prefer.split(",") if settings.prefer):
+            raise WalletError(f"{self.settings_file}: prefer is ids of edge nodes with commas, not {settings.prefer!r}")
+        return settings
 
     def resolve(self, path: str) -> Path:
         """A path from the settings."""

@@ -7,7 +7,7 @@ Whatever an edge node says of itself is compared with the digests of its keys in
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from threading import RLock
 from typing import Annotated, Final, TypeVar
@@ -66,12 +66,16 @@ class EdgeContact(msgspec.Struct, frozen=True, array_like=True):
 
 
 class EdgeNodes:
-    """Threads may share it. `timeout` is how many seconds an edge node may stay silent."""
+    """Threads may share it. `timeout` is how many seconds an edge node may stay silent; those that the client
+    `prefer`s by id come first while they answer."""
 
-    def __init__(self, database: Database, chain_id: int, ledger: bytes, *, timeout: float = 30.0) -> None:
+    def __init__(
+        self, database: Database, chain_id: int, ledger: bytes, *, timeout: float = 30.0, prefer: Sequence[int] = ()
+    ) -> None:
         self._database = database
         self._network = chain_id, ledger
         self._timeout = timeout
+        self._preferred = {id_: float(rank - len(prefer)) for rank, id_ in enumerate(prefer)}
         self._threads = RLock()
         self._contacts = _read(database)
         self._read_at: float | None = None
@@ -102,7 +106,11 @@ class EdgeNodes:
         """By measured distance; one that was not asked yet comes first, one that failed comes last."""
         with self._threads:
             known = {contact.id: contact for contact in self._contacts if contact.id not in without}
-            return [known[id_] for id_ in nearest_first({id_: self._distances.get(id_, 0.0) for id_ in known})]
+            return [known[id_] for id_ in nearest_first({id_: self._distance(id_) for id_ in known})]
+
+    def _distance(self, id_: int) -> float:
+        measured = self._distances.get(id_, 0.0)
+        return measured if measured == _UNREACHABLE else self._preferred.get(id_, measured)
 
     def distances(self) -> dict[int, float | None]:
         """Seconds that each one took to answer last; None if it was not asked, or failed."""

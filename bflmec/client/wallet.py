@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bflmec.client.audit_proof import FORMAT, AuditProof, BlockProof, gradient_proofs, hexed, reward_proof
-from bflmec.client.database import Database
+from bflmec.client.database import Database, binding_of
 from bflmec.client.directory import WalletDirectory, WalletKeys
 from bflmec.client.edge_nodes import EdgeNodes
 from bflmec.client.filing import Filed, Filing
@@ -99,7 +99,7 @@ class Wallet:
         self.rules = _bounded(client_rules_of(config), genesis.model.spec.size)
         directory.lock()
         try:
-            self._database = Database(directory.database_file, _binding(deployment))
+            self._database = Database(directory.database_file, binding_of(deployment))
         except BaseException:
             directory.unlock()
             raise
@@ -290,13 +290,6 @@ class Wallet:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _binding(deployment: Deployment) -> bytes:
-    """What tells one ledger from another, also where a development chain gives both the same address."""
-    parameters = deployment.parameters
-    identity = deployment.chain_id.to_bytes(32, "big") + deployment.ledger
-    return identity + parameters.rules_digest + bytes(parameters.genesis)
 
 
 def _bounded(rules: ClientRules, parameters: int) -> ClientRules:

@@ -3,7 +3,6 @@ threads, since a block is mined when a test says so."""
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -293,7 +292,3 @@ def client_world(folder: Path, edge_nodes: int = 2, settings: tuple[str, ...] = 
         yield world
     finally:
         world.close()
-
-
-def as_json(data: bytes) -> Any:
-    return json.loads(data)

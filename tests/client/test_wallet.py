@@ -12,12 +12,13 @@ from client_world import ClientWorld, client_world
 
 from bflmec.client.directory import WalletDirectory
 from bflmec.client.wallet import Wallet
-from bflmec.configuration import load
+from bflmec.configuration import as_toml, load
 from bflmec.crypto.keys import key_digest
 from bflmec.errors import (
     BFLMECError,
     ClientQuotaError,
     ConfigError,
+    KeystoreError,
     LedgerError,
     NoEdgeNodeError,
     NotRegisteredError,
@@ -140,6 +141,20 @@ def test_the_next_edge_node_takes_what_the_nearest_does_not(world: ClientWorld) 
     nearest = wallet._edge_nodes.nearest()[0]
     world.edges[nearest.id - 1].down = True
     assert wallet.submit(weights=weights).edge_node != nearest.id
+
+
+def test_a_preferred_edge_node_is_asked_first_while_it_answers(world: ClientWorld) -> None:
+    wallet = world.wallet(prefer=[2, 1])
+    assert [wallet.submit(weights=world.weights(wallet, salt=salt)).edge_node for salt in (1, 2)] == [2, 2]
+    world.edges[1].down = True
+    assert wallet.submit(weights=world.weights(wallet, salt=3)).edge_node == 1
+
+
+def test_other_sources_of_blobs_are_asked_before_edge_nodes(world: ClientWorld) -> None:
+    for edge in world.edges:
+        edge.down = True
+    wallet = world.wallet(getters=[world.blobs.get])
+    np.testing.assert_array_equal(wallet.latest_global_gradient().weights, world.genesis.initial)
 
 
 @pytest.mark.parametrize("error", [PoolFullError, ClientQuotaError], ids=lambda error: error.__name__)
@@ -318,6 +333,26 @@ def test_the_wallet_of_one_ledger_is_refused_by_another(tmp_path: Path) -> None:
         world.wallet().close()
     with client_world(tmp_path, settings=("ledger.per_client=3",)) as other, pytest.raises(WalletError, match="ledger"):
         other.wallet()
+
+
+@pytest.mark.parametrize("file", ["wallet.sqlite", "wallet.toml", "signature.json"])
+def test_a_damaged_file_is_told(world: ClientWorld, file: str) -> None:
+    wallet = world.wallet()
+    wallet.close()
+    (wallet.directory.path / file).write_bytes(b"\x00 no such file" * 100)
+    with pytest.raises((WalletError, KeystoreError)) as caught:
+        Wallet.open(wallet.directory.path, deployment=saved(world), config=configured(world))
+    assert file in str(caught.value)
+
+
+def saved(world: ClientWorld) -> Path:
+    world.deployment.save(world.folder / "deployment.json")
+    return world.folder / "deployment.json"
+
+
+def configured(world: ClientWorld) -> Path:
+    (world.folder / "config.toml").write_text(as_toml(world.config))
+    return world.folder / "config.toml"
 
 
 def test_nobody_else_may_read_a_wallet(world: ClientWorld) -> None:
