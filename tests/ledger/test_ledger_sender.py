@@ -286,9 +286,11 @@ FAULTS = st.lists(st.sampled_from(["", "", "", "lose", "lose answer", "repeat", 
 
 
 @settings(max_examples=60)
-@given(faults=FAULTS, calls=st.lists(st.booleans(), min_size=1, max_size=5))
-def test_each_call_takes_effect_once_whatever_the_network_does(faults: list[str], calls: list[bool]) -> None:
-    """Two senders for one account on two machines; the node mines now and then, forgets nothing and orders nothing."""
+@given(faults=FAULTS, calls=st.lists(st.booleans(), min_size=1, max_size=5), is_shared=st.booleans())
+def test_each_call_takes_effect_once_whatever_the_network_does(
+    faults: list[str], calls: list[bool], is_shared: bool
+) -> None:
+    """Two senders for one account, with one outbox or on two machines. The node mines now and then."""
     node = Node(start_chain())
     planned = iter(faults)
     older: dict[str, Any] = {}
@@ -310,10 +312,11 @@ def test_each_call_takes_effect_once_whatever_the_network_does(faults: list[str]
         return previous if fault == "older" and method == "eth_getTransactionCount" else response
 
     node.before, node.after = before, after
+    outboxes = [Outbox(), Outbox()]
     senders = None
     while senders is None:
         try:
-            senders = [node.sends(), node.sends()]
+            senders = [node.sends(outbox=outboxes[0]), node.sends(outbox=outboxes[0 if is_shared else 1])]
         except LedgerError:
             continue
     wanted = [bytes([index + 1]) for index in range(len(calls))]
