@@ -30,7 +30,7 @@ from bflmec.configuration import load
 from bflmec.consortium.commitments import deployment_parameters
 from bflmec.consortium.genesis import genesis_of
 from bflmec.crypto.keystore import ACCOUNT_SCHEME, read_key, read_password
-from bflmec.errors import ArtifactError, ConfigError, KeystoreError
+from bflmec.errors import ArtifactError, ConfigError, KeystoreError, LedgerError
 from bflmec.ledger import artifacts
 from bflmec.ledger.compile import source_hash
 from bflmec.ledger.deployment import Deployment, DeploymentParameters, abi_digest
@@ -38,10 +38,12 @@ from bflmec.ledger.deployment import Deployment, DeploymentParameters, abi_diges
 
 def main(config_file: str = "") -> None:
     require_current_artifacts()
+    path = None if network.show_active() == "development" else Path("deployments", f"{web3.eth.chain_id}.json")
+    if path is not None and path.exists():
+        raise LedgerError(f"{path} names a ledger on this chain already; move it away to deploy another one")
     deployment = deploy(parameters(Path(config_file) if config_file else None), owner_account())
     print(deployment.to_json())
-    if network.show_active() != "development":
-        path = Path("deployments", f"{deployment.chain_id}.json")
+    if path is not None:
         path.parent.mkdir(exist_ok=True)
         deployment.save(path)
         print(f"written to {path}")

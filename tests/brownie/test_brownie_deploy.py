@@ -150,12 +150,10 @@ def test_deploy_on_a_live_network(checkout: Checkout, live: Network, tmp_path: P
     (tmp_path / "password").write_text("secret\n")
     (tmp_path / "password").chmod(0o600)
     name = f"live-{live.chain_id}"
+    run = "run", "deploy", "main", "config.toml", "--network", name
+    secrets = {"BFLMEC_KEY": str(tmp_path / "owner.json"), "BFLMEC_PASSWORD_FILE": str(tmp_path / "password")}
     checkout.brownie(*line_to_add(name, live))
-    checkout.brownie(
-        *("run", "deploy", "main", "config.toml", "--network", name),
-        BFLMEC_KEY=str(tmp_path / "owner.json"),
-        BFLMEC_PASSWORD_FILE=str(tmp_path / "password"),
-    )
+    checkout.brownie(*run, **secrets)
     deployment = Deployment.load(checkout.root / "deployments" / f"{live.chain_id}.json")
     check(live.web3, deployment)
 
@@ -167,6 +165,11 @@ def test_deploy_on_a_live_network(checkout: Checkout, live: Network, tmp_path: P
     assert (recorded.difficulty, recorded.base_reward) == (77, 9 * 10**18)
     assert recorded.rules_digest == rules_of(config, genesis.model).digest
     assert recorded.genesis == deployment.parameters.genesis
+
+    blocks = live.web3.eth.block_number
+    with pytest.raises(AssertionError, match="move it away"):
+        checkout.brownie(*run, **secrets)
+    assert live.web3.eth.block_number == blocks
 
 
 def test_deploy_on_a_live_network_without_a_key_says_so(checkout: Checkout) -> None:
