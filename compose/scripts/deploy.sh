@@ -8,8 +8,19 @@ set -eu
 scripts=$(dirname "$0")
 . "$scripts/wait.sh"
 
-network="--network $NETWORK --networks $NETWORKS"
-owner="--key $OWNER_DIR/owner.json --password-file $OWNER_DIR/password"
+on_network() {
+    bflmec "$@" --network "$NETWORK" --networks "$NETWORKS"
+}
+
+as_owner() {
+    on_network "$@" --key "$OWNER_DIR/owner.json" --password-file "$OWNER_DIR/password"
+}
+
+# field NAME FILE: a value that `bflmec edge show` printed.
+field() {
+    sed -n "s/^$1  *\([^ ]*\)\$/\1/p" "$2"
+}
+
 record=$CONSORTIUM/deployment.json
 mkdir -p "$CONSORTIUM/requests" "$CONSORTIUM/admitted"
 "$scripts/owner.sh"
@@ -17,27 +28,24 @@ wait_until "the network $NETWORK" bflmec networks check "$NETWORK" --networks "$
 
 if [ ! -e "$record" ]; then
     if [ "${DEV_CHAIN:-0}" = 1 ]; then
-        bflmec chain fund "$(cat "$CONSORTIUM/owner")" --ether 100 $network
+        on_network chain fund "$(cat "$CONSORTIUM/owner")" --ether 100
     fi
-    wait_until "ether on $(cat "$CONSORTIUM/owner")" bflmec deploy "$CONFIG" $owner $network --out "$record" --dry-run
+    wait_until "ether on $(cat "$CONSORTIUM/owner")" as_owner deploy "$CONFIG" --out "$record" --dry-run
 fi
-bflmec deploy "$CONFIG" $owner $network --out "$record"
-
-# field NAME FILE: a value that `bflmec edge show` printed.
-field() {
-    sed -n "s/^$1  *\([^ ]*\)\$/\1/p" "$2"
-}
+as_owner deploy "$CONFIG" --out "$record"
 
 for name in $EDGE_NODES; do
     request=$CONSORTIUM/requests/$name
     [ ! -e "$CONSORTIUM/admitted/$name" ] || continue
     wait_until "the request of $name" test -s "$request"
     account=$(field account "$request")
-    bflmec chain fund "$account" --ether "${ETHER:-1}" $owner $network
-    bflmec participants admit "$account" "$(field endpoint "$request")" \
-        --signature-key "$(field 'signature key digest' "$request")" \
-        --encapsulation-key "$(field 'encapsulation digest' "$request")" \
-        --deployment "$record" $owner $network | tail -n 1 | publish "$CONSORTIUM/admitted/$name"
-    echo "$name: $(cat "$CONSORTIUM/admitted/$name")"
+    answer=$(
+        as_owner participants admit "$account" "$(field endpoint "$request")" \
+            --signature-key "$(field 'signature key digest' "$request")" \
+            --encapsulation-key "$(field 'encapsulation digest' "$request")" --deployment "$record"
+    )
+    as_owner chain fund "$account" --ether "${ETHER:-1}"
+    echo "$answer" | publish "$CONSORTIUM/admitted/$name"
+    echo "$name: $answer"
 done
 echo "the ledger is ready"

@@ -14,7 +14,8 @@ if [ ! -e "$EDGE_DIR/edge.toml" ]; then
     [ -z "${IPFS:-}" ] || printf 'ipfs = "%s"\n' "$IPFS" >>"$EDGE_DIR/edge.toml"
 fi
 mkdir -p "$CONSORTIUM/requests"
-bflmec edge show "$EDGE_DIR" --endpoint "$ENDPOINT" | publish "$CONSORTIUM/requests/$NAME"
+request=$(bflmec edge show "$EDGE_DIR" --endpoint "$ENDPOINT")
+echo "$request" | publish "$CONSORTIUM/requests/$NAME"
 wait_until "the owner to admit $NAME" test -s "$CONSORTIUM/admitted/$NAME"
 exec bflmec edge start "$EDGE_DIR" --deployment "$CONSORTIUM/deployment.json" --config "$CONFIG" \
     --network "$NETWORK" --networks "$NETWORKS"

@@ -7,5 +7,5 @@ if [ ! -e "$OWNER_DIR/owner.json" ]; then
     (umask 077 && head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' >"$OWNER_DIR/password")
     bflmec keys new "$OWNER_DIR/owner.json" --scheme account --password-file "$OWNER_DIR/password"
 fi
-bflmec keys show "$OWNER_DIR/owner.json" | sed -n 's/^address  *\(0x[0-9a-fA-F]*\)$/\1/p' | publish "$CONSORTIUM/owner"
-[ -s "$CONSORTIUM/owner" ]
+shown=$(bflmec keys show "$OWNER_DIR/owner.json")
+echo "$shown" | sed -n 's/^address  *\(0x[0-9a-fA-F]*\)$/\1/p' | publish "$CONSORTIUM/owner"

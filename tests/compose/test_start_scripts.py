@@ -113,9 +113,10 @@ class EdgeProcess:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
+    path = tmp_path / "a place"  # with a space: the scripts quote what they are given
     for folder in ("consortium", "owner"):
-        (tmp_path / folder).mkdir()
-    return Place(tmp_path, "")
+        (path / folder).mkdir(parents=True)
+    return Place(path, "")
 
 
 @pytest.fixture
@@ -152,8 +153,12 @@ def test_an_owner_and_three_edge_nodes_find_together(chained: Place) -> None:
                 assert api.node().ledger == "0x" + deployment.ledger.hex()
 
         blocks = w3.eth.block_number
-        assert "the ledger is ready" in chained.run("deploy.sh")
-        assert w3.eth.block_number == blocks, "the second time there is nothing to do"
+        requests, admitted = chained.path / "consortium" / "requests", chained.path / "consortium" / "admitted"
+        (requests / "edge-4").write_text((requests / "edge-1").read_text().replace("digest   0x", "digest   0y"))
+        with pytest.raises(AssertionError, match="is no digest"):
+            chained.run("deploy.sh", EDGE_NODES=" ".join([*NAMES, "edge-4"]))
+        assert sorted(file.name for file in admitted.iterdir()) == list(NAMES)
+        assert w3.eth.block_number == blocks, "for those that are admitted there is nothing to do again"
 
         edges[0].popen.send_signal(signal.SIGTERM)
         assert edges[0].popen.wait(timeout=DEADLINE) == 0, edges[0].log.read_text()
