@@ -20,9 +20,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 from requests import ConnectionError as RequestsConnectionError
-from requests import RequestException, Session, Timeout
+from requests import RequestException, Session
+from requests import Timeout as RequestsTimeout
 from requests.adapters import HTTPAdapter
 from web3 import Web3
+from web3._utils.threads import Timeout  # what IPCProvider raises; it has no public name
 from web3.providers import BaseProvider, HTTPProvider, IPCProvider
 from web3.providers.rpc.utils import REQUEST_RETRY_ALLOWLIST, ExceptionRetryConfiguration
 from web3.types import RPCEndpoint, RPCResponse
@@ -133,7 +135,7 @@ class _HTTPProvider(HTTPProvider):
         for scheme in ("http://", "https://"):
             session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
         retries = ExceptionRetryConfiguration(
-            errors=(RequestsConnectionError, Timeout),
+            errors=(RequestsConnectionError, RequestsTimeout),
             retries=_RETRIES,
             backoff_factor=_BACKOFF,
             method_allowlist=_READS,
@@ -151,13 +153,23 @@ class _HTTPProvider(HTTPProvider):
         return f"RPC connection {self._location}"
 
 
+class _IPCProvider(IPCProvider):
+    """A node that does not answer in time is an OSError here, too."""
+
+    def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        try:
+            return super().make_request(method, params)
+        except Timeout as error:
+            raise TimeoutError(f"no answer in {self.timeout} s") from error
+
+
 def _provider(network: Network) -> BaseProvider:
     url = _VARIABLE.sub(_environment, network.rpc)
     if url.startswith(("http://", "https://")):
         return _HTTPProvider(url, network)
     if "://" in url:
         raise ConfigError(f"rpc = {network.location!r}: only http://, https:// and the path of an IPC socket are known")
-    return IPCProvider(url, timeout=max(int(network.timeout), 1))
+    return _IPCProvider(url, timeout=max(int(network.timeout), 1))
 
 
 def _environment(match: re.Match[str]) -> str:

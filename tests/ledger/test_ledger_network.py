@@ -110,3 +110,11 @@ def test_the_chain_must_be_the_one_named() -> None:
         assert connect(Network(rpc=server.url, chain_id=chain.chain_id)).eth.block_number == 0
         with pytest.raises(LedgerError, match="not 5"):
             connect(Network(rpc=server.url, chain_id=5))
+
+
+def test_a_socket_that_never_answers_is_a_ledger_error(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "ipc"))
+        silent.listen()
+        with pytest.raises(LedgerError, match="does not answer"):
+            connect(Network(rpc=str(tmp_path / "ipc"), timeout=1))

@@ -18,6 +18,7 @@ from bflmec.ledger.certificates import ECDSACertifier
 from bflmec.ledger.client import LedgerClient
 from bflmec.ledger.deployment import deploy
 from bflmec.ledger.follower import BlockRemoved, Follower
+from bflmec.ledger.network import Network, connect
 
 ANVIL = Path(__file__).parents[2] / "node_modules" / ".bin" / "anvil"
 
@@ -104,6 +105,26 @@ def test_reorganisations_of_another_node_are_followed(anvil: Web3) -> None:
     assert [type(change) for change in follower.poll()] == [BlockRemoved]
     assert world.client.append(newest, world.certificate(newest)).host_block == anvil.eth.block_number
     assert [change.recorded.block for change in follower.poll()] == [newest]
+
+
+@pytest.mark.toolchain
+def test_a_node_is_reached_by_its_socket_too(tmp_path: Path) -> None:
+    path = tmp_path / "node.ipc"
+    command = [str(ANVIL), "--port", "0", "--ipc", str(path), "--silent", "--chain-id", "4242"]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        while not path.exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        w3 = connect(Network(rpc=str(path), chain_id=4242))
+        w3.provider.make_request("anvil_setBalance", [OWNER.address, hex(10**24)])  # type: ignore[arg-type]
+        deployment = deploy(w3, OWNER, PARAMETERS)
+        assert LedgerClient(w3, deployment).head_number() == 0
+    finally:
+        process.terminate()
+        process.wait()
+    with pytest.raises(LedgerError, match="does not answer"):
+        connect(Network(rpc=str(path), timeout=1))
 
 
 @pytest.mark.toolchain
