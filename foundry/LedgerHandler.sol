@@ -116,7 +116,8 @@ contract LedgerHandler is World {
         shares = new uint256[](rewarded % 4);
         uint256 left = BASE;
         for (uint256 i = 0; i + 1 < shares.length; ++i) {
-            shares[i] = 1 + (split % (left - shares.length));
+            // At least one unit stays for each of those to come.
+            shares[i] = 1 + (split % (left + i + 1 - shares.length));
             left -= shares[i];
             split /= 7;
         }
