@@ -98,10 +98,10 @@ class Following:
                 continue
             retry = FIRST_RETRY
             await self._move(changes)
+            was_late, self.read_at = self.is_late(), monotonic()
+            if was_late:
+                self._news.tell()
             if not changes:
-                was_late, self.read_at = self.is_late(), monotonic()
-                if was_late:
-                    self._news.tell()
                 await self._complete_if_possible()
                 await self._pause(self._poll_interval)
         log.critical("this edge node needs a person: %s", self.failure)

@@ -2,9 +2,9 @@
 
     due -> candidate -> nonce search -> seal -> proposal -> approvals -> append
 
-Edge nodes race. A valid block of another one stops the search; should that block not reach the ledger in time, the
-search goes on, and that edge node's blocks stop no search any more until one of them is appended. Whose block the
-ledger takes has won; the others begin again on top of it.
+Edge nodes race. A valid block of another one stops the search, and of several sealed ones only that with the smallest
+hash goes to the ledger. Should it not get there in time, the search goes on, and that edge node's blocks stop nothing
+any more until one of them is appended. Whose block the ledger takes has won; the others begin again on top of it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import asyncio
 import logging
 from contextlib import aclosing
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from bflmec.edge.core import Core
 from bflmec.edge.following import Following
@@ -43,7 +43,8 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS: Final = 1.0
 PROPOSALS: Final = 5
 """How often a sealed block is proposed before another one is assembled."""
-RACE_LOST: Final = frozenset({"LedgerNumberMismatch", "LedgerParentMismatch"})
+RACE_LOST: Final = frozenset({"LedgerNumberMismatch", "LedgerParentMismatch", ""})
+"""What the ledger says to a block that comes second; nothing, if both were in one block of the host chain."""
 
 
 class Appender(Protocol):
@@ -52,6 +53,14 @@ class Appender(Protocol):
     def check_append(self, block: SealedBlock, certificate: bytes) -> None: ...
 
     def append(self, block: SealedBlock, certificate: bytes) -> object: ...
+
+
+class _Rival(NamedTuple):
+    """A valid block of another edge node on the present head."""
+
+    hash: bytes
+    peer: int
+    parent: bytes
 
 
 class Oracle:
@@ -78,7 +87,7 @@ class Oracle:
         self._news = news
         self._metrics = metrics
         self._patience = patience
-        self._rival: tuple[int, bytes, bytes] | None = None
+        self._rival: _Rival | None = None
         self._search: asyncio.Task[int] | None = None
         self._disappointing: set[int] = set()
 
@@ -86,9 +95,11 @@ class Oracle:
 
     def rival_approved(self, peer: int, block: SealedBlock) -> None:
         """Another edge node has sealed a valid block; this one has approved it."""
-        if peer in self._disappointing or block.header.parent != self._core.node.state.head:
+        rival = _Rival(block.header.hash, peer, block.header.parent)
+        if peer in self._disappointing or rival.parent != self._core.node.state.head:
             return
-        self._rival = peer, block.header.parent, block.header.edge_node
+        if self._rival is None or rival.hash < self._rival.hash:
+            self._rival = rival
         self._stop_search()
 
     def head_moved(self, block: SealedBlock) -> None:
@@ -120,25 +131,31 @@ class Oracle:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _turn(self, seen: int) -> None:
-        due = await self._core.run(self._core.node.due_at)
-        now = monotonic()
-        if due is None or self._following.is_late():
+        if self._following.is_late():
             await self._news.after(seen)
-        elif due > now:
-            await self._news.after(seen, due - now)
         elif self._rival is not None:
             await self._await_rival()
         else:
-            await self._make_block()
+            began = monotonic()
+            due, candidate = await self._core.run(self._due, began)
+            if candidate is not None:
+                await self._make_block(candidate, began)
+            else:
+                await self._news.after(seen, None if due is None else due - began)
+
+    def _due(self, now: float) -> tuple[float | None, Candidate | None]:
+        """When the next block is due, and the block if that is now."""
+        due = self._core.node.due_at()
+        return due, self._core.node.candidate() if due is not None and due <= now else None
 
     async def _await_rival(self) -> None:
         """The other edge node's turn; one that lets it pass loses it."""
         assert self._rival is not None
-        peer, parent, _ = self._rival
-        await self._await_head_after(parent)
-        if self._core.node.state.head == parent:
-            log.info("the block of edge node %d did not reach the ledger; going on without it", peer)
-            self._disappointing.add(peer)
+        rival = self._rival
+        await self._await_head_after(rival.parent)
+        if self._core.node.state.head == rival.parent:
+            log.info("the block of edge node %d did not reach the ledger; going on without it", rival.peer)
+            self._disappointing.add(rival.peer)
         self._rival = None
 
     async def _await_head_after(self, parent: bytes) -> None:
@@ -149,9 +166,7 @@ class Oracle:
             if self._core.node.state.head == parent:
                 await self._news.after(seen, end - monotonic())
 
-    async def _make_block(self) -> None:
-        began = monotonic()
-        candidate = await self._core.run(self._core.node.candidate)
+    async def _make_block(self, candidate: Candidate, began: float) -> None:
         nonce = await self._find(candidate)
         if nonce is None or self._core.node.state.head != candidate.header.parent:
             return
@@ -165,6 +180,8 @@ class Oracle:
                 break
             log.info("block %d has no majority yet", block.header.number)
             await asyncio.sleep(RETRY_SECONDS)
+        if self._rival is not None and self._rival.hash < block.header.hash:
+            return  # both could be appended, and the one that comes second would pay for nothing
         if ballot.is_complete and self._core.node.state.head == block.header.parent:
             await self._append(block, ballot.certificate())
             self._metrics.block_seconds.observe(monotonic() - began)
@@ -222,8 +239,7 @@ class Oracle:
             await in_thread(self._ledger.append, block, certificate)
         except LedgerRevertedError as error:
             if error.name not in RACE_LOST:
-                raise
-            log.info("block %d of another edge node came first", block.header.number)
+                log.warning("the ledger refuses block %d: %s", block.header.number, error)
             self._metrics.races_lost.inc()
         except LedgerError as error:
             log.warning("block %d may not have reached the ledger: %s", block.header.number, error)
