@@ -117,7 +117,9 @@ class ProtocolWorld:
             participants=self.participants,
             rules=self.rules,
             verifier=GradientVerifier(state, self.participants, self.rules, SPEC, verify),
-            assembler=BlockAssembler(state, pool, Aggregator(self.rules, self.initial), self.rules, SPEC),
+            assembler=BlockAssembler(
+                state, self.participants, pool, Aggregator(self.rules, self.initial), self.rules, SPEC
+            ),
             pool=pool,
             blobs=self.blobs,
             record_after=self.record_after,

@@ -37,7 +37,7 @@ def create_edge_node(
         participants=participants,
         rules=rules,
         verifier=GradientVerifier(state, participants, rules, spec, verify),
-        assembler=BlockAssembler(state, pool, Aggregator(rules, genesis.initial), rules, spec),
+        assembler=BlockAssembler(state, participants, pool, Aggregator(rules, genesis.initial), rules, spec),
         pool=pool,
         blobs=blobs,
         record_after=config.ledger.record_after,

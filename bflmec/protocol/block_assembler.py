@@ -16,8 +16,9 @@ from bflmec.protocol.blocks import ZERO_DIGEST, Header, Reward, SealedBlock, Tra
 from bflmec.protocol.cache_pool import CachePool, PooledGradient
 from bflmec.protocol.ledger_state import LedgerState
 from bflmec.protocol.messages import MAX_BODY, Body, GradientHeader, SignedHeader, encode
+from bflmec.protocol.ports import Participants
 from bflmec.protocol.rules import Rules
-from bflmec.protocol.verification import LocalGradient
+from bflmec.protocol.verification import LocalGradient, has_registered_key
 from bflmec.storage.unixfs import cid_of
 
 ENTRY_OVERHEAD = 64
@@ -50,9 +51,16 @@ class BlockAssembler:
     """Turns pooled local gradients into the one block that they lead to on the current head."""
 
     def __init__(
-        self, state: LedgerState, pool: CachePool, aggregator: Aggregator, rules: Rules, spec: TensorSpec
+        self,
+        state: LedgerState,
+        participants: Participants,
+        pool: CachePool,
+        aggregator: Aggregator,
+        rules: Rules,
+        spec: TensorSpec,
     ) -> None:
         self.aggregator = aggregator
+        self._participants = participants
         self._state = state
         self._pool = pool
         self._rules = rules
@@ -76,11 +84,15 @@ class BlockAssembler:
         return chosen
 
     def _is_first_choice(self, header: GradientHeader) -> bool:
-        """Whether the local gradient is the first pooled one of a free sequence, among those whose anchor is there."""
+        """Whether the local gradient is the first pooled one of a free sequence, among those that edge nodes accept."""
         if not self._state.is_sequence_free(header.client, header.sequence):
             return False
-        rivals = (item.gradient.header for item in self._pool.of_sequence(header.client, header.sequence))
-        return next((rival.digest for rival in rivals if self._state.holds_anchor_of(rival)), None) == header.digest
+        rivals = (item.gradient for item in self._pool.of_sequence(header.client, header.sequence))
+        return next((rival.digest for rival in rivals if self._is_acceptable(rival)), None) == header.digest
+
+    def _is_acceptable(self, gradient: LocalGradient) -> bool:
+        """Whether other edge nodes would take it now: its anchor is there, and its client has not changed its key."""
+        return self._state.holds_anchor_of(gradient.header) and has_registered_key(self._participants, gradient)
 
     def has_room(self, transactions: Sequence[Transaction], item: PooledGradient) -> bool:
         """Whether a block of these transactions, which are pooled, could have recorded `item` too."""

@@ -16,7 +16,7 @@ from bflmec.protocol.messages import Announcement, GradientHeader
 from bflmec.protocol.ports import Participants
 from bflmec.protocol.rules import Rules
 from bflmec.protocol.sequence import WINDOW
-from bflmec.protocol.verification import GradientVerifier
+from bflmec.protocol.verification import GradientVerifier, has_registered_key
 
 MAX_WAITING = WINDOW // 2
 """Local gradients of one client that an edge node lets wait: few enough that recording them in any order pushes none of
@@ -104,7 +104,8 @@ class Intake:
                 raise StaleSequenceError(f"sequence {header.sequence} is older than the window; sign the next one")
             return recorded
         for item in self._pool.of_sequence(header.client, header.sequence):
-            if self._state.holds_anchor_of(item.gradient.header):
+            known = self._state.holds_anchor_of(item.gradient.header)
+            if known and has_registered_key(self._participants, item.gradient):
                 return item.gradient.digest
         return None
 

@@ -62,6 +62,12 @@ class VerifiedGradient:
         return self.header.digest
 
 
+def has_registered_key(participants: Participants, gradient: LocalGradient) -> bool:
+    """Whether the local gradient's key is still its client's. Once it is not, no other edge node takes the local
+    gradient any more: it is neither recorded nor missed."""
+    return participants.client_key_digest(gradient.header.client) == sha256(gradient.signed.public_key).digest()
+
+
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise GradientRejectedError(message)

@@ -157,7 +157,9 @@ def open_replica(
             participants=world.participants,
             rules=world.rules,
             verifier=GradientVerifier(state, world.participants, world.rules, SPEC, verify),
-            assembler=BlockAssembler(state, pool, Aggregator(world.rules, world.initial), world.rules, SPEC),
+            assembler=BlockAssembler(
+                state, world.participants, pool, Aggregator(world.rules, world.initial), world.rules, SPEC
+            ),
             pool=pool,
             blobs=world.blobs,
             record_after=10.0,

@@ -160,6 +160,25 @@ def test_a_local_gradient_whose_receiver_retired_is_still_recorded(world: World)
     world.nodes[0].review(block)
 
 
+@pytest.mark.parametrize("digest", [None, bytes(32)], ids=["removed", "rotated"])
+def test_local_gradients_of_a_key_that_is_no_longer_registered_are_neither_recorded_nor_missed(
+    digest: bytes | None,
+) -> None:
+    world = ProtocolWorld(omission_limit=1)
+    world.nodes[0].receive(world.envelope(0), 0.0)
+    if digest is None:
+        del world.participants.clients[world.clients[0].account]
+    else:
+        world.participants.clients[world.clients[0].account] = digest
+    for client, sequence in ((1, 1), (2, 1), (3, 1), (1, 2)):
+        world.spread(world.envelope(client, sequence))
+        block = world.mine(1)
+        world.nodes[0].review(block)
+        world.record(block)
+    assert world.nodes[0].due_at() is None
+    assert world.nodes[0].state.number == 4
+
+
 # ---------------------------------------------------------------- bit-exact recomputation
 
 
