@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from hashlib import sha256
 from time import monotonic
 from typing import Final
@@ -24,12 +24,14 @@ MAX_AHEAD: Final = 32
 
 
 class Gossip:
-    """Takes in local gradients from other edge nodes; `news` rings when there are new ones."""
+    """Takes in local gradients from other edge nodes; `news` rings when there are new ones. `look` is called if a peer
+    has read more of the ledger than this edge node."""
 
-    def __init__(self, core: Core, registry: CachedRegistry, news: News) -> None:
+    def __init__(self, core: Core, registry: CachedRegistry, news: News, look: Callable[[], None]) -> None:
         self._core = core
         self._registry = registry
         self._news = news
+        self._look = look
         self._ahead = 0
         self._lookups: dict[tuple[bytes, bytes], asyncio.Future[None]] = {}
 
@@ -38,7 +40,8 @@ class Gossip:
         them this edge node holds then."""
         for announcement in announcements:
             header = await self.know_client(announcement.envelope)
-            if header is not None:
+            if header is not None and header.anchor > self._core.node.state.number:
+                self._look()
                 await self.reach(header.anchor)
         held = await self._core.run(self._take, announcements, frozenset(wanted))
         self._news.tell()

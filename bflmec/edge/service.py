@@ -52,7 +52,7 @@ class EdgeService:
         self.news = News()
         self.ether: float | None = None
         self.core = Core(node, parts.settings.uploads_at_a_time)
-        self.gossip = Gossip(self.core, parts.registry, self.news)
+        self.gossip = Gossip(self.core, parts.registry, self.news, lambda: self.following.look())
         self.index = RecordedIndex(node.state.pending)
         parameters, own = node.state.parameters, node.identity.id
         identity = LinkIdentity(own, parameters.chain_id, parameters.ledger, parts.keys.signature)
