@@ -282,3 +282,9 @@ class ReceiptRejectedError(BFLMECError, ValueError):
     """What an edge node answered is not its receipt for the local gradient that was sent."""
 
     exit_code = 93
+
+
+class DevnetError(BFLMECError, RuntimeError):
+    """A devnet's directory is missing, damaged or in use, or one of its processes does not start."""
+
+    exit_code = 95

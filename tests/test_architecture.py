@@ -28,6 +28,7 @@ ALLOWED = {
     "transport": BASE | {"crypto", "storage", "protocol"},
     "client": SHARED | {"ledger", "configuration", "consortium", "transport"},
     "edge": SHARED | {"ledger", "configuration", "consortium", "transport"},
+    "devnet": SHARED | {"ledger", "devchain", "configuration", "consortium", "transport", "client", "edge"},
     "simulation": SHARED | {"ledger", "devchain", "configuration", "consortium"},
     "runs": SHARED | {"ledger", "devchain", "configuration", "consortium", "simulation"},
     "experiments": SHARED | {"configuration", "consortium", "simulation", "runs"},

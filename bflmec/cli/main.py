@@ -16,6 +16,7 @@ from bflmec.cli.claim import claim
 from bflmec.cli.client import client
 from bflmec.cli.config import config
 from bflmec.cli.deploy import deploy
+from bflmec.cli.devnet import devnet
 from bflmec.cli.edge import edge
 from bflmec.cli.experiment import experiment
 from bflmec.cli.fund import fund
@@ -50,6 +51,7 @@ app.add_typer(chain, name="chain")
 chain.command()(fund)
 app.add_typer(edge, name="edge")
 app.add_typer(networks, name="networks")
+app.add_typer(devnet, name="devnet")
 app.add_typer(participants, name="participants")
 app.add_typer(challenge, name="challenge")
 app.add_typer(client, name="client")
