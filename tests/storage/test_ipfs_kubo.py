@@ -50,7 +50,9 @@ class KuboNode:
 def kubo(repository: Path) -> Iterator[KuboNode]:
     repository.mkdir(exist_ok=True)
     program = [sys.executable, str(Path(__file__).with_name("kubo_node.py")), str(repository)]
-    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    # The library writes its log into the working folder.
+    with subprocess.Popen(program, stdin=pipe, stdout=pipe, text=True, cwd=repository) as process:
         try:
             yield KuboNode(process)
         finally:
