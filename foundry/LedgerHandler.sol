@@ -291,11 +291,7 @@ contract LedgerHandler is World {
         return (participants.activeEdgeNodes(), keys.length);
     }
 
-    function owner() external view returns (address) {
-        return participants.owner();
-    }
-
-    function governmentAddress() external view returns (address) {
-        return address(government);
+    function isGoverned() external view returns (bool) {
+        return participants.owner() == address(government);
     }
 }

@@ -51,6 +51,6 @@ contract LedgerInvariants {
     function _theQuorumCountsTheActive() private view {
         (uint256 counted, uint256 expected) = _handler.quorum();
         require(counted == expected && counted > 0, "quorum");
-        require(_handler.owner() == _handler.governmentAddress(), "owner");
+        require(_handler.isGoverned(), "owner");
     }
 }
