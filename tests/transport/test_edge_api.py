@@ -19,7 +19,7 @@ from bflmec.transport.problems import problem_of
 
 
 def answer(body: bytes, status: str = "200 OK", *headers: str) -> list[bytes]:
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
     return ["\r\n".join(lines).encode() + b"\r\n\r\n" + body]  # type: ignore[list-item]
 
 
