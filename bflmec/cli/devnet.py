@@ -70,8 +70,8 @@ def up(
     with supervising(directory), _signals() as stopped:
         for name in end_leftovers(directory, plan):
             _say(f"{name} of an earlier devnet was still running and was ended")
-        with shown(aggregations) as watch:
-            run(directory, plan, stopped, _say, watch)
+        with shown() as watch:
+            run(directory, plan, stopped, _say, watch, aggregations)
     _say(f"down; go on with: bflmec devnet up --dir {folder}")
 
 
@@ -221,7 +221,7 @@ def _digits(clients: int) -> list[str]:
     share = max(10, SAMPLES // max(clients, 1))
     return [
         *("dataset=digits", "partition=iid", f"samples_per_client={share}", "data_threshold=20"),
-        *("learning_rate=0.1", "record_after=1.0", f"aggregation_threshold={max(1, min(10, clients))}"),
+        *("learning_rate=0.1", "record_after=1.0", f"aggregation_threshold={max(3, min(10, clients))}"),
     ]
 
 

@@ -91,25 +91,20 @@ def _edge(state: EdgeState | None) -> tuple[str, ...]:
 
 
 @contextmanager
-def shown(aggregations: int | None) -> Iterator[Watch]:
-    """Shows what is seen: a table that stays in its place on a terminal, elsewhere a line now and then. Ends the devnet
-    after so many global updates, if it says how many."""
-    rate, anchors = ReceiptRate(), set[int]()
-    console = Console()
+def shown() -> Iterator[Watch]:
+    """Shows what is seen: a table that stays in its place on a terminal, elsewhere a line now and then."""
+    rate, console = ReceiptRate(), Console()
     with Live(console=console, auto_refresh=False, transient=False) as live:
         said = 0.0
 
-        def watch(seen: Observation, accuracy: float | None) -> bool:
+        def watch(seen: Observation, accuracy: float | None) -> None:
             nonlocal said
-            speed, newest = rate.update(seen), seen.newest
-            if newest is not None:
-                anchors.add(newest.anchor)
+            speed = rate.update(seen)
             if console.is_terminal:
                 live.update(table(seen, accuracy, speed), refresh=True)
             elif time.monotonic() - said > LINE_SECONDS:
                 said = time.monotonic()
                 print(line(seen, accuracy, speed))
                 sys.stdout.flush()
-            return aggregations is not None and len(anchors) > aggregations
 
         yield watch

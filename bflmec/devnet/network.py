@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -12,10 +13,14 @@ from typing import Final
 
 from bflmec.devnet.founding import Report, found
 from bflmec.devnet.observation import Evaluation, Observation, Observer
-from bflmec.devnet.plan import SUPERVISOR, DevnetDirectory, Plan
+from bflmec.devnet.plan import NETWORK, SUPERVISOR, DevnetDirectory, Plan
 from bflmec.devnet.processes import ProcessRecord
 from bflmec.devnet.programs import programs
 from bflmec.devnet.supervisor import Member, Supervisor
+from bflmec.errors import LedgerError
+from bflmec.ledger.client import LedgerClient
+from bflmec.ledger.deployment import Deployment
+from bflmec.ledger.network import connect, find_network
 
 _log = logging.getLogger(__name__)
 
@@ -26,8 +31,8 @@ OBSERVE_SECONDS: Final = 1.0
 CLIENT_GAP: Final = 0.2
 """Between the starts of two clients, which each import for a second or two."""
 
-Watch = Callable[[Observation, float | None], bool]
-"""Takes what is seen and the newest accuracy, if known; True ends the devnet."""
+Watch = Callable[[Observation, float | None], None]
+"""Takes what is seen and the newest accuracy, if known."""
 
 
 def end_leftovers(directory: DevnetDirectory, plan: Plan, seconds: float = 40.0) -> list[str]:
@@ -60,8 +65,15 @@ def supervising(directory: DevnetDirectory) -> Iterator[None]:
             handler.close()
 
 
-def run(directory: DevnetDirectory, plan: Plan, stopped: Event, report: Report, watch: Watch) -> None:
-    """Brings everything up, looks after it until `stopped` or `watch` says so, and takes it down.
+def run(
+    directory: DevnetDirectory,
+    plan: Plan,
+    stopped: Event,
+    report: Report,
+    watch: Watch,
+    aggregations: int | None = None,
+) -> None:
+    """Brings everything up, looks after it until `stopped` or after so many global updates, and takes it down.
 
     Raises DevnetError if a process does not become ready, with the end of its log; the others are ended before.
     """
@@ -80,15 +92,23 @@ def run(directory: DevnetDirectory, plan: Plan, stopped: Event, report: Report, 
             client.start()
             if stopped.wait(CLIENT_GAP):
                 return
-        _look_after(directory, plan, supervisor, stopped, watch)
+        _look_after(directory, plan, supervisor, stopped, watch, aggregations)
     finally:
         for group in (clients, edge_nodes, chain):
             supervisor.end(group)
         _log.info("down")
 
 
-def _look_after(directory: DevnetDirectory, plan: Plan, supervisor: Supervisor, stopped: Event, watch: Watch) -> None:
+def _look_after(
+    directory: DevnetDirectory,
+    plan: Plan,
+    supervisor: Supervisor,
+    stopped: Event,
+    watch: Watch,
+    aggregations: int | None,
+) -> None:
     evaluation, due = Evaluation(directory, plan), 0.0
+    goal = _Goal(directory, aggregations)
     with Observer(directory, plan) as observer:
         while not stopped.wait(LOOK_SECONDS):
             supervisor.look_after()
@@ -97,5 +117,27 @@ def _look_after(directory: DevnetDirectory, plan: Plan, supervisor: Supervisor, 
             due = now + OBSERVE_SECONDS
             seen = observer.observe()
             newest = seen.newest
-            if watch(seen, None if newest is None else evaluation.accuracy(newest.global_gradient)):
+            watch(seen, None if newest is None else evaluation.accuracy(newest.global_gradient))
+            if goal.is_reached():
                 return
+
+
+class _Goal:
+    """So many more global updates than the ledger holds at first; None is never reached."""
+
+    def __init__(self, directory: DevnetDirectory, aggregations: int | None) -> None:
+        self._directory, self._aggregations = directory, aggregations
+        self._ledger: LedgerClient | None = None
+        self._first = 0
+
+    def is_reached(self) -> bool:
+        """False while the ledger does not answer."""
+        if self._aggregations is None:
+            return False
+        with contextlib.suppress(LedgerError):
+            if self._ledger is None:
+                w3 = connect(find_network(NETWORK, self._directory.networks))
+                ledger = LedgerClient(w3, Deployment.load(self._directory.deployment))
+                self._first, self._ledger = ledger.anchor_count(), ledger
+            return self._ledger.anchor_count() >= self._first + self._aggregations
+        return False
