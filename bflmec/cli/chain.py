@@ -84,7 +84,8 @@ def serve(
             _print_accounts(served)
         state = f"chain {served.chain_id}, difficulty {served.genesis.difficulty}, block {served.head.number}"
         typer.echo(f"listening on {server.url} ({state}); Ctrl-C ends it")
-        stopped.wait()
+        while not stopped.wait(1.0):  # a signal that another thread got wakes this one at the next second
+            pass
     typer.echo("ended" if file is None else f"ended; go on with: bflmec chain serve --file {file}")
 
 
