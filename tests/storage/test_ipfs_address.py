@@ -179,7 +179,8 @@ def test_a_secret_does_not_cross_a_network_unencrypted(client: str) -> None:
 def test_a_guarded_daemon_opens_to_the_secret_alone(
     client: str, secret: str, js_ipfs: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    for name in (None, "httpx", "httpcore", "urllib3"):  # the command line quietens them in its process
+        caplog.set_level(logging.DEBUG, logger=name)
     authorization = Authorization.parse(secret)
     with server(guarding(js_ipfs, authorization.header)) as address:
         daemon = daemon_at(client, address, authorization=authorization)
