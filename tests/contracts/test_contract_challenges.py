@@ -20,7 +20,8 @@ STAKE = 10**18
 WINDOW = 8
 SALT = digest("salt")
 SCHEME = signature_scheme("ML-DSA-44")
-KEY, OTHER_KEY = (SCHEME.from_seed(digest("client key", i)) for i in range(2))
+CLIENT_SEED = digest("client key", 0)
+KEY, OTHER_KEY = (SCHEME.from_seed(seed) for seed in (CLIENT_SEED, digest("client key", 1)))
 
 
 @dataclass

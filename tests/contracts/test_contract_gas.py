@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 from consortium import GAS, PARAMETERS, Chain, Consortium, account, digest, edge_node_key, share
 from hash_signers import HashConsortium, signer
-from test_contract_challenges import KEY, Staked
+from test_contract_challenges import CLIENT_SEED, Staked
 from web3.contract import Contract
 
+from bflmec.crypto.schemes import signature_scheme
 from bflmec.protocol.messages import GRADIENT_CONTEXT
 
 SNAPSHOT = Path(__file__).with_name("gas_snapshot.json")
@@ -115,13 +116,15 @@ def challenges(chain: Chain) -> dict[str, int]:
     staked = Staked.found(chain)
     functions = staked.contract.functions
     header = staked.header()
-    signature = bytearray(KEY.sign(header.digest, GRADIENT_CONTEXT))
+    # Gas depends on the signature, so it is the deterministic one.
+    key = signature_scheme("ML-DSA-44", "dilithium-py").from_seed(CLIENT_SEED)
+    signature = bytearray(key.sign(header.digest, GRADIENT_CONTEXT))
     signature[1000] ^= 1
     number = staked.record(header.encode(), signatures=[bytes(signature)])
     foreign = staked.record(staked.header(1, client=account(1)).encode())
     announced = chain.send(functions.announce(digest("commitment")))
     accusation = staked.accusation(number)
-    shown = functions.challengeSignature(staked.shown(number), [KEY.public_key], bytes(signature), accusation)
+    shown = functions.challengeSignature(staked.shown(number), [key.public_key], bytes(signature), accusation)
     false = chain.send(shown)
     for key in staked.consortium.keys:
         staked.deposit(key.public_key.to_canonical_address())
