@@ -102,6 +102,17 @@ def mine_after(node: Node, method: str, count: int) -> None:
     node.after = after
 
 
+def mine_all(node: Node, count: int) -> None:
+    """Mine when the account's first `count` nonces wait, however often each of them is sent."""
+
+    def after(method: str, response: Any) -> Any:
+        if method == "eth_sendRawTransaction" and node.chain.next_nonce(address(SENDER)) == count:
+            node.chain.mine()
+        return response
+
+    node.after = after
+
+
 # Connections
 
 
@@ -182,7 +193,7 @@ def test_what_a_node_forgot_is_sent_again(node: Node, tmp_path: Path) -> None:
     sender = node.sends(fees=FeePolicy(replace_after=0.01))
     first, second = (sender.submit(RECIPIENT, data, GAS) for data in (b"first", b"second"))
     node.restart(tmp_path / "chain.sqlite")
-    mine_after(node, "eth_sendRawTransaction", 2)
+    mine_all(node, 2)
     sender.confirm(second)
     sender.confirm(first)
     assert node.effects() == [b"first", b"second"]
@@ -263,13 +274,7 @@ def test_a_nonce_that_another_machine_left_out_is_filled(node: Node, tmp_path: P
     sender = node.sends(fees=FeePolicy(replace_after=0.02))
     sent = sender.submit(RECIPIENT, b"own", GAS)
     node.restart(tmp_path / "chain.sqlite")
-
-    def mine_both(method: str, response: Any) -> Any:
-        if method == "eth_sendRawTransaction" and node.chain.next_nonce(address(SENDER)) == 2:
-            node.chain.mine()
-        return response
-
-    node.after = mine_both
+    mine_all(node, 2)
     assert sender.confirm(sent)["status"] == 1
     assert node.effects() == [b"own"]
     assert Web3(node).eth.get_transaction_count(SENDER.address) == 2
