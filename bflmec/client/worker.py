@@ -168,11 +168,12 @@ class Worker:
         pause = FIRST_PAUSE
         while not self._stopped.is_set():
             self._wake.clear()
+            has_learned = self._learned.is_set()  # before sending: what is trained meanwhile must not stay behind
             try:
                 if self._send():
                     pause = FIRST_PAUSE
                     continue
-                if self._learned.is_set():
+                if has_learned:
                     return
                 self._wallet.watch()
             except WalletError:
