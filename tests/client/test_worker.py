@@ -13,6 +13,7 @@ from client_world import ClientWorld
 from numpy.typing import NDArray
 
 from bflmec.client import ArraySource, AsyncWallet, AsyncWorker, LoaderSource, Progress, QueueSource, Worker
+from bflmec.client.filing import Filed
 from bflmec.client.sources import share_of
 from bflmec.errors import ConfigError, DataError, NoEdgeNodeError
 from bflmec.learning.datasets import load_dataset
@@ -86,6 +87,32 @@ def test_a_worker_that_is_stopped_leaves_what_is_pending_to_the_next(world: Clie
     for edge in world.edges:
         edge.down = False
     Worker(wallet).run([])
+    assert wallet.status().pending == 0
+    assert updates_of(world) == 1
+
+
+def test_what_is_trained_while_it_looks_for_something_to_send_does_not_stay_behind(
+    world: ClientWorld, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wallet = world.wallet()
+    looked, ended = threading.Event(), threading.Event()
+    send_pending = wallet.send_pending
+
+    def slow_look() -> Filed | None:
+        found = send_pending()
+        if not looked.is_set():  # nothing was pending; now the last update is trained
+            looked.set()
+            assert ended.wait(DEADLINE)
+        return found
+
+    def samples() -> Iterator[tuple[object, object]]:
+        assert looked.wait(DEADLINE)
+        yield from ArraySource(*digits)
+
+    monkeypatch.setattr(wallet, "send_pending", slow_look)
+    worker = Worker(wallet, updates=1)
+    monkeypatch.setattr(worker._learned, "set", lambda: (threading.Event.set(worker._learned), ended.set()))
+    worker.run(samples())
     assert wallet.status().pending == 0
     assert updates_of(world) == 1
 
